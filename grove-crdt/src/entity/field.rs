@@ -1,0 +1,114 @@
+//! The trait that the derive implements, and the words it does it with.
+
+use sea_orm::{
+    EntityTrait, Value,
+    sea_query::{ArrayType, ValueType},
+};
+use serde_json::Value as Json;
+
+use crate::{
+    entity::{CounterField, table::Role},
+    types::Kind,
+};
+
+/// An entity whose rows are replicated. `#[derive(Crdt)]` on the model implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a replicated entity",
+    label = "add `Crdt` to the derives of its `Model`, beside `DeriveEntityModel`"
+)]
+pub trait CrdtEntity: EntityTrait {
+    /// Every column of the entity, in the order of declaration.
+    fn fields() -> Vec<Field<Self>>;
+
+    /// The operations that the set fields of `active` remember having been made since they were loaded.
+    fn operations(active: &Self::ActiveModel) -> Vec<(Self::Column, Operation)>;
+}
+
+/// What a column type remembers of what was done to it since it was loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// A counter was moved by this much.
+    Increment(i64),
+    /// A set's elements were added and removed, in this order.
+    Elements(Vec<SetStep>),
+}
+
+/// One step of [`Operation::Elements`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum SetStep {
+    /// The element was added.
+    Add(Json),
+    /// The element, which had been read, was removed.
+    Remove(Json),
+}
+
+/// One column as the derive describes it.
+pub struct Field<E: EntityTrait> {
+    pub(super) column: E::Column,
+    pub(super) role: Role,
+    pub(super) value_type: ArrayType,
+    pub(super) accepts: fn(Value) -> bool,
+}
+
+impl<E: EntityTrait> Field<E> {
+    fn new<T: ValueType>(column: E::Column, role: Role) -> Self {
+        Self {
+            column,
+            role,
+            value_type: T::array_type(),
+            accepts: |value| T::try_from(value).is_ok(),
+        }
+    }
+
+    /// A column of the primary key.
+    #[must_use]
+    pub fn key<T: ValueType>(column: E::Column) -> Self {
+        Self::new::<T>(column, Role::Key)
+    }
+
+    /// A column under `#[crdt(lww)]`.
+    #[must_use]
+    pub fn lww<T: ValueType>(column: E::Column) -> Self {
+        Self::new::<T>(column, Role::Replicated(Kind::Lww))
+    }
+
+    /// A column under `#[crdt(counter)]`.
+    #[must_use]
+    pub fn counter<T: ValueType + CounterField>(column: E::Column) -> Self {
+        Self::new::<T>(column, Role::Replicated(Kind::Counter))
+    }
+
+    /// A column under `#[crdt(set)]`.
+    #[must_use]
+    pub fn set<T: ValueType>(column: E::Column) -> Self {
+        Self::new::<T>(column, Role::Replicated(Kind::Set))
+    }
+
+    /// A column without a tag: it stays on this node. A row that arrives new takes `default`.
+    #[must_use]
+    pub fn local<T: ValueType + Into<Value> + 'static>(
+        column: E::Column,
+        default: fn() -> T,
+    ) -> Self {
+        Self::new::<T>(
+            column,
+            Role::Local(std::sync::Arc::new(move || default().into())),
+        )
+    }
+}
+
+/// A type that an untagged column can take when its row arrives from another node: any type with a [`Default`].
+#[diagnostic::on_unimplemented(
+    message = "the untagged field of type `{Self}` has no value for rows that arrive from other nodes",
+    label = "`{Self}` has no `Default`: tag the field (`#[crdt(lww)]`), make it an `Option`, or add `#[crdt(default = …)]`"
+)]
+pub trait LocalDefault {
+    /// The value for a row that arrives new.
+    fn local_default() -> Self;
+}
+
+impl<T: Default> LocalDefault for T {
+    fn local_default() -> Self {
+        Self::default()
+    }
+}

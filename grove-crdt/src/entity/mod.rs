@@ -1,0 +1,19 @@
+//! What the derive says about an entity, and what the runtime makes of it.
+//!
+//! [`CrdtEntity`] is what `#[derive(Crdt)]` writes. A [`Table`] is its type-erased form, which everything below the
+//! public API works with: rows are vectors of SeaORM values in column order, and [`codec`] gives each value its one JSON
+//! form.
+
+pub(crate) mod codec;
+mod counter;
+mod field;
+pub(crate) mod key;
+mod or_set;
+mod registry;
+mod table;
+
+pub use counter::{Counter, CounterField};
+pub use field::{CrdtEntity, Field, LocalDefault, Operation, SetStep};
+pub use or_set::{OrSet, SetOperationFallback, SetProbe};
+pub(crate) use registry::Registry;
+pub(crate) use table::{Column, Role, Row, Table};

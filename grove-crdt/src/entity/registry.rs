@@ -1,0 +1,44 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{entity::Table, error::Error};
+
+/// The tables a replica was opened with, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    tables: BTreeMap<String, Arc<Table>>,
+}
+
+impl Registry {
+    /// # Errors
+    ///
+    /// Two entities of one name: on the wire they could not be told apart.
+    pub(crate) fn new(tables: impl IntoIterator<Item = Table>) -> Result<Self, Error> {
+        let mut by_name = BTreeMap::new();
+        for table in tables {
+            let name = table.name.clone();
+            if by_name.insert(name.clone(), Arc::new(table)).is_some() {
+                return Err(Error::Schema {
+                    table: name,
+                    detail: "two entities have this table name; replicated tables need different ones".into(),
+                });
+            }
+        }
+        Ok(Self { tables: by_name })
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Table>> {
+        self.tables.get(name)
+    }
+
+    /// The table, or an error that says it was not registered.
+    pub(crate) fn require(&self, name: &str) -> Result<&Arc<Table>, Error> {
+        self.get(name).ok_or_else(|| Error::NotRegistered {
+            table: name.to_owned(),
+        })
+    }
+
+    /// The tables in the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.values()
+    }
+}

@@ -1,0 +1,187 @@
+//! An entity without its type: what the layers below the public API work with.
+
+use std::{fmt, sync::Arc};
+
+use sea_orm::{
+    ColumnTrait, DbErr, EntityName, EntityTrait, FromQueryResult, IdenStatic, ModelTrait,
+    QueryResult, QueryTrait, Value,
+    sea_query::{ArrayType, Expr, SelectStatement},
+};
+
+use crate::{
+    entity::{CrdtEntity, codec, key},
+    error::Error,
+    types::Kind,
+};
+
+/// A row of a user's table: one value per column, in the table's order.
+pub(crate) type Row = Vec<Value>;
+
+/// What a column is to replication.
+#[derive(Clone)]
+pub(crate) enum Role {
+    /// Part of the primary key.
+    Key,
+    /// Merged between nodes.
+    Replicated(Kind),
+    /// Stays on this node; the function gives the value for a row that arrives new.
+    Local(Arc<dyn Fn() -> Value + Send + Sync>),
+}
+
+/// One column.
+pub(crate) struct Column {
+    pub name: String,
+    pub role: Role,
+    pub value_type: ArrayType,
+    accepts: fn(Value) -> bool,
+    save_as: Box<dyn Fn(Expr) -> Expr + Send + Sync>,
+}
+
+impl Column {
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self.role {
+            Role::Replicated(kind) => Some(kind),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_key(&self) -> bool {
+        matches!(self.role, Role::Key)
+    }
+
+    /// The value as an expression to write into the column.
+    pub(crate) fn bind(&self, value: Value) -> Expr {
+        (self.save_as)(Expr::val(value))
+    }
+
+    /// The SQL value of a JSON value, or what is wrong with it.
+    pub(crate) fn decode(&self, json: &serde_json::Value) -> Result<Value, String> {
+        let value = codec::decode(json, &self.value_type)?;
+        if (self.accepts)(value.clone()) {
+            Ok(value)
+        } else {
+            Err(format!("{json} is not a value of this column's type"))
+        }
+    }
+}
+
+/// A replicated table.
+pub(crate) struct Table {
+    pub name: String,
+    pub schema: Option<String>,
+    pub columns: Vec<Column>,
+    /// Indices of the primary key's columns, in the key's order.
+    pub key: Vec<usize>,
+    select: fn() -> SelectStatement,
+    decode: fn(&QueryResult) -> Result<Row, DbErr>,
+}
+
+impl Table {
+    /// # Errors
+    ///
+    /// A column type that has no JSON form, or a `set` whose column is not JSON.
+    pub(crate) fn of<E: CrdtEntity>() -> Result<Self, Error> {
+        let entity = E::default();
+        let name = entity.table_name().to_owned();
+        let columns: Vec<_> = E::fields()
+            .into_iter()
+            .map(|field| Column {
+                name: field.column.as_str().to_owned(),
+                role: field.role,
+                value_type: field.value_type,
+                accepts: field.accepts,
+                save_as: {
+                    let column = field.column;
+                    Box::new(move |value| column.save_as(value))
+                },
+            })
+            .collect();
+        for column in &columns {
+            check_column(&name, column)?;
+        }
+        Ok(Self {
+            key: key::columns::<E>(&columns),
+            schema: entity.schema_name().map(str::to_owned),
+            columns,
+            select: || E::find().into_query(),
+            decode: |row| {
+                let model = E::Model::from_query_result(row, "")?;
+                Ok(E::fields()
+                    .into_iter()
+                    .map(|field| model.get(field.column))
+                    .collect())
+            },
+            name,
+        })
+    }
+
+    /// SeaORM's own `SELECT` of every column.
+    pub(crate) fn select(&self) -> SelectStatement {
+        (self.select)()
+    }
+
+    /// A row that [`select`](Self::select), or SeaORM's `RETURNING`, gave.
+    pub(crate) fn decode(&self, row: &QueryResult) -> Result<Row, DbErr> {
+        (self.decode)(row)
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<(usize, &Column)> {
+        self.columns
+            .iter()
+            .enumerate()
+            .find(|(_, column)| column.name == name)
+    }
+
+    pub(crate) fn key_columns(&self) -> impl Iterator<Item = &Column> {
+        self.key.iter().map(|index| &self.columns[*index])
+    }
+
+    /// The replicated columns with their places and kinds.
+    pub(crate) fn replicated(&self) -> impl Iterator<Item = (usize, &Column, Kind)> {
+        self.columns
+            .iter()
+            .enumerate()
+            .filter_map(|(index, column)| column.kind().map(|kind| (index, column, kind)))
+    }
+
+    pub(crate) fn kind_of(&self, field: &str) -> Option<Kind> {
+        self.column(field).and_then(|(_, column)| column.kind())
+    }
+
+    /// An error about a value of one of this table's fields.
+    pub(crate) fn value_error(&self, field: &str, detail: impl Into<String>) -> Error {
+        Error::Value {
+            table: self.name.clone(),
+            field: field.to_owned(),
+            detail: detail.into(),
+        }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn check_column(table: &str, column: &Column) -> Result<(), Error> {
+    let refuse = |detail: String| {
+        Err(Error::Schema {
+            table: table.to_owned(),
+            detail,
+        })
+    };
+    if !codec::is_supported(&column.value_type) && !matches!(column.role, Role::Local(_)) {
+        return refuse(format!(
+            "column `{}` has type {:?}, which can't be replicated; leave it untagged",
+            column.name, column.value_type
+        ));
+    }
+    if column.kind() == Some(Kind::Set) && column.value_type != ArrayType::Json {
+        return refuse(format!(
+            "column `{}` is a set, so its type must hold a JSON array: use `OrSet<T>`",
+            column.name
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! From effects on rows to operations on records.
+
+use std::collections::BTreeMap;
+
+use sea_orm::Value;
+use serde_json::Value as Json;
+
+use crate::{
+    clock::Hlc,
+    entity::{Row, SetStep, Table},
+    error::Error,
+    replica::effect::{Changed, FieldChange, Pending, elements, field_value, steps_between},
+    types::{Birth, BirthValue, Kind, Record, canonical, exact_i64},
+};
+
+/// Applies a transaction's effects on one row to its record, at one clock value. `row` is the row as it is now, when there
+/// is one.
+pub(crate) fn apply(
+    table: &Table,
+    pk: &str,
+    record: &mut Record,
+    pending: &Pending,
+    row: Option<&Row>,
+    at: &Hlc,
+) -> Result<(), Error> {
+    let target = Target { table, pk, at };
+    let unrecorded = record.head().is_none() && !pending.began_born;
+    if pending.died && (record.is_alive() || unrecorded) {
+        record.died(at);
+    }
+    if pending.born {
+        return row.map_or(Ok(()), |row| target.give_birth(record, row));
+    }
+    let Some(changed) = &pending.changed else {
+        return Ok(());
+    };
+    if !record.is_alive() {
+        // Without its row there is nothing to begin a life with: it was gone before the transaction's end.
+        let Some(row) = row else { return Ok(()) };
+        if record.head().is_some() {
+            // The row is there although its record is dead: a delete that waits, and now a write that wants the row.
+            return target.give_birth(record, row);
+        }
+        target.adopt_before_change(record, changed, row)?;
+    }
+    for (column, change) in &changed.fields {
+        target.change(record, *column, change, row)?;
+    }
+    Ok(())
+}
+
+/// The birth that a row's values make.
+pub(crate) fn birth_of(table: &Table, row: &[Value]) -> Result<Birth, Error> {
+    table
+        .replicated()
+        .map(|(column, field, kind)| {
+            let value = field_value(table, row, column)?;
+            Ok((field.name.clone(), BirthValue { kind, value }))
+        })
+        .collect()
+}
+
+struct Target<'a> {
+    table: &'a Table,
+    pk: &'a str,
+    at: &'a Hlc,
+}
+
+impl Target<'_> {
+    fn give_birth(&self, record: &mut Record, row: &Row) -> Result<(), Error> {
+        if !record.is_alive() {
+            record.born(self.at, birth_of(self.table, row)?);
+            return Ok(());
+        }
+        // The record lives though its row did not (it was parked): what was inserted is what it is to be.
+        for (column, _, kind) in self.table.replicated() {
+            let change = match kind {
+                Kind::Lww => FieldChange::Assigned,
+                Kind::Counter | Kind::Set => FieldChange::MadeSo,
+            };
+            self.change(record, column, &change, Some(row))?;
+        }
+        Ok(())
+    }
+
+    /// A row that has no cells yet joins as a baseline of what it was before the change.
+    fn adopt_before_change(
+        &self,
+        record: &mut Record,
+        changed: &Changed,
+        row: &Row,
+    ) -> Result<(), Error> {
+        let mut birth = birth_of(self.table, changed.before.as_ref().unwrap_or(row))?;
+        if changed.before.is_none() {
+            for (column, change) in &changed.fields {
+                let field = &self.table.columns[*column].name;
+                match (change, birth.get_mut(field)) {
+                    (FieldChange::Moved(by), Some(born)) => {
+                        let before = exact_i64(&born.value).and_then(|after| after.checked_sub(*by));
+                        let before = before.ok_or_else(|| self.overflow(field))?;
+                        born.value = crate::types::i64_json(before);
+                    }
+                    _ => drop(birth.remove(field)),
+                }
+            }
+        }
+        record.adopted(birth);
+        Ok(())
+    }
+
+    fn change(
+        &self,
+        record: &mut Record,
+        column: usize,
+        change: &FieldChange,
+        row: Option<&Row>,
+    ) -> Result<(), Error> {
+        let Some(kind) = self.table.columns[column].kind() else {
+            return Ok(());
+        };
+        let field = &self.table.columns[column].name;
+        match (change, row) {
+            (FieldChange::Moved(by), _) => self.increment(record, column, *by)?,
+            (FieldChange::Steps(steps), _) => self.take_steps(record, field, steps),
+            (FieldChange::Assigned | FieldChange::MadeSo, None) => {}
+            (FieldChange::Assigned, Some(row)) => {
+                record.assign(field, self.at, field_value(self.table, row, column)?);
+            }
+            (FieldChange::MadeSo, Some(row)) => {
+                let now = field_value(self.table, row, column)?;
+                let was = record
+                    .value(field, kind)
+                    .map_err(|_| self.overflow(field))?
+                    .unwrap_or(Json::Null);
+                if kind == Kind::Set {
+                    let steps = steps_between(
+                        &elements(self.table, column, &was)?,
+                        &elements(self.table, column, &now)?,
+                    );
+                    self.take_steps(record, field, &steps);
+                } else {
+                    let was = exact_i64(&was).unwrap_or_default();
+                    let by = exact_i64(&now).and_then(|now| now.checked_sub(was));
+                    self.increment(record, column, by.ok_or_else(|| self.overflow(field))?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn increment(&self, record: &mut Record, column: usize, by: i64) -> Result<(), Error> {
+        let column = &self.table.columns[column];
+        if by == 0 {
+            return Ok(());
+        }
+        record
+            .increment(&column.name, self.at, by)
+            .ok_or_else(|| self.overflow(&column.name))?;
+        let value = record.value(&column.name, Kind::Counter);
+        let value = value
+            .map_err(|_| self.overflow(&column.name))?
+            .unwrap_or_default();
+        column
+            .decode(&value)
+            .map_err(|detail| self.table.value_error(&column.name, detail))?;
+        Ok(())
+    }
+
+    /// The last step on an element decides; all have one clock value.
+    fn take_steps(&self, record: &mut Record, field: &str, steps: &[SetStep]) {
+        let mut last: BTreeMap<String, &SetStep> = BTreeMap::new();
+        for step in steps {
+            let (SetStep::Add(value) | SetStep::Remove(value)) = step;
+            last.insert(canonical(value), step);
+        }
+        for step in last.into_values() {
+            match step {
+                SetStep::Add(value) => record.insert(field, self.at, value.clone()),
+                SetStep::Remove(value) => record.remove(field, self.at, value),
+            }
+        }
+    }
+
+    fn overflow(&self, field: &str) -> Error {
+        Error::CounterOverflow {
+            table: self.table.name.clone(),
+            pk: self.pk.to_owned(),
+            field: field.to_owned(),
+        }
+    }
+}

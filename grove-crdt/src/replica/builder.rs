@@ -1,0 +1,210 @@
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
+};
+
+use crate::{
+    clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
+    entity::{CrdtEntity, Registry, Table},
+    error::Error,
+    replica::{
+        Core, Replica,
+        core::Parts,
+        guard::NodeGuard,
+        upgrade,
+    },
+    store::{catalog::Catalog, dialect, identity, parked, schema, shadow, version},
+};
+
+/// Describes a replica before it is opened. See [`Replica::builder`].
+#[must_use = "nothing happens before `open`"]
+#[derive(Debug)]
+pub struct ReplicaBuilder {
+    node_id: String,
+    tables: Vec<Result<Table, Error>>,
+    wall: Arc<dyn WallClock>,
+    max_drift: Duration,
+    tombstone_ttl: Duration,
+}
+
+impl ReplicaBuilder {
+    pub(super) fn new(node_id: String) -> Self {
+        Self {
+            node_id,
+            tables: Vec::new(),
+            wall: Arc::new(SystemClock),
+            max_drift: Duration::from_secs(60),
+            tombstone_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+        }
+    }
+
+    /// Replicates an entity's table.
+    pub fn entity<E: CrdtEntity>(mut self) -> Self {
+        self.tables.push(Table::of::<E>());
+        self
+    }
+
+    /// How far ahead of this node's clock a remote change may be; one further ahead is refused, and taken when its time
+    /// has come. 60 seconds by default.
+    pub fn max_drift(mut self, drift: Duration) -> Self {
+        self.max_drift = drift;
+        self
+    }
+
+    /// How long deleted records and removed elements are remembered. 7 days by default.
+    pub fn tombstone_ttl(mut self, ttl: Duration) -> Self {
+        self.tombstone_ttl = ttl;
+        self
+    }
+
+    /// Where to read the time of day. The machine's clock by default.
+    pub fn clock(mut self, clock: impl WallClock) -> Self {
+        self.wall = Arc::new(clock);
+        self
+    }
+
+    /// Opens the replica: creates what is missing of the shadow and bookkeeping tables, and goes on where the database's
+    /// history ends. The users' tables must be there already.
+    ///
+    /// # Errors
+    ///
+    /// A bad node id, or one that is open on this database already; no entity, two of one table name, one whose table is
+    /// missing or lacks a column, one whose field was of another kind before; a database of a newer layout or an
+    /// unsupported kind; a failing database.
+    pub async fn open(self, db: DatabaseConnection) -> Result<Replica, Error> {
+        let node: NodeId = self.node_id.parse()?;
+        dialect::check_backend(db.get_database_backend())?;
+        let tables = self.tables.into_iter().collect::<Result<Vec<_>, _>>()?;
+        if tables.is_empty() {
+            return Err(Error::Invalid("a replica without entities replicates nothing: add `.entity::<…>()`".into()));
+        }
+        let registry = Registry::new(tables)?;
+        let busy_timeout = busy_timeout(&db).await?;
+        let file = database_file(&db).await?;
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let tx = db.begin_with_options(options).await?;
+        let opened = prepare(&tx, &registry, &node, file).await;
+        let opened = match opened {
+            Ok(opened) => {
+                tx.commit().await?;
+                opened
+            }
+            Err(error) => {
+                tx.rollback().await?;
+                return Err(error);
+            }
+        };
+        let core = Core::new(Parts {
+            clock: Clock::new(node, self.wall, self.max_drift, opened.newest_clock.as_ref()),
+            replica_id: opened.replica_id,
+            incarnation: opened.incarnation,
+            catalog: opened.catalog,
+            has_parked: opened.has_parked,
+            guard: opened.guard,
+            tombstone_ttl: self.tombstone_ttl,
+            db,
+            registry,
+            busy_timeout,
+        });
+        let replica = Replica { core: Arc::new(core) };
+        upgrade::show_new_fields(&replica.core, opened.new_fields).await?;
+        Ok(replica)
+    }
+}
+
+struct Opened {
+    replica_id: String,
+    incarnation: String,
+    catalog: Catalog,
+    newest_clock: Option<Hlc>,
+    has_parked: bool,
+    guard: NodeGuard,
+    new_fields: Vec<upgrade::NewField>,
+}
+
+async fn prepare(
+    tx: &DatabaseTransaction,
+    registry: &Registry,
+    node: &NodeId,
+    file: Option<PathBuf>,
+) -> Result<Opened, Error> {
+    let catalog = Catalog::load(tx).await?;
+    for table in registry.iter() {
+        check_table(table, &catalog)?;
+    }
+    schema::create_bookkeeping(tx).await?;
+    let replica_id = identity::replica_id(tx).await?;
+    let guard = NodeGuard::take(&replica_id, node, file.as_deref())?;
+    let mut newest_clock = None;
+    let mut new_fields = Vec::new();
+    for table in registry.iter() {
+        schema::create_shadow(tx, table).await?;
+        new_fields.extend(upgrade::note_fields(tx, table).await?);
+        newest_clock = newest_clock.max(shadow::newest_clock(tx, table).await?);
+    }
+    let newest_version = version::newest(tx, registry).await?;
+    Ok(Opened {
+        incarnation: identity::begin_incarnation(tx, newest_version).await?,
+        has_parked: parked::any(tx).await?,
+        replica_id,
+        catalog,
+        newest_clock,
+        guard,
+        new_fields,
+    })
+}
+
+fn check_table(table: &Table, catalog: &Catalog) -> Result<(), Error> {
+    let refuse = |detail: String| {
+        Err(Error::Schema {
+            table: table.name.clone(),
+            detail,
+        })
+    };
+    // The catalog is that of the main schema; another one's tables show up when they are first used.
+    if table.schema.is_some() {
+        return Ok(());
+    }
+    let Some(columns) = catalog.columns(&table.name) else {
+        return refuse("the database has no such table; create it (in a migration, say) before opening the replica".into());
+    };
+    for column in &table.columns {
+        if !columns.contains(column.name.as_str()) {
+            return refuse(format!(
+                "the table has no column `{}`, which the entity has; add it in a migration, or rename the field with `column_name`",
+                column.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn busy_timeout(db: &DatabaseConnection) -> Result<Duration, Error> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Ok(Duration::from_secs(30));
+    }
+    let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA busy_timeout");
+    let row = db.query_one_raw(pragma).await?;
+    let millis: i64 = row.map_or(Ok(5_000), |row| row.try_get_by_index(0))?;
+    Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(5_000).max(1_000)))
+}
+
+async fn database_file(db: &DatabaseConnection) -> Result<Option<PathBuf>, Error> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Ok(None);
+    }
+    let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA database_list");
+    for row in db.query_all_raw(pragma).await? {
+        let name: String = row.try_get_by_index(1)?;
+        let file: Option<String> = row.try_get_by_index(2)?;
+        if name == "main" {
+            return Ok(file.filter(|file| !file.is_empty()).map(PathBuf::from));
+        }
+    }
+    Ok(None)
+}

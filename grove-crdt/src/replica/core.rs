@@ -1,0 +1,137 @@
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use crate::{
+    clock::Clock,
+    entity::Registry,
+    error::Error,
+    replica::{guard::NodeGuard, session::Session},
+    store::catalog::Catalog,
+};
+
+/// What all clones of a replica share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub db: DatabaseConnection,
+    pub registry: Registry,
+    pub clock: Clock,
+    pub replica_id: String,
+    pub incarnation: String,
+    #[expect(dead_code, reason = "read by tombstone expiry")]
+    pub tombstone_ttl: Duration,
+    pub commits: watch::Sender<u64>,
+    /// Whether there may be parked rows. May be true when there are none, never false when this process parked some.
+    pub has_parked: AtomicBool,
+    catalog: RwLock<Option<Arc<Catalog>>>,
+    /// SQLite has one writer at a time. Queueing for it here is fair; SQLite's own waiting is not.
+    write_gate: Arc<Mutex<()>>,
+    busy_timeout: Duration,
+    _guard: NodeGuard,
+}
+
+/// What [`Core::new`] needs.
+pub(super) struct Parts {
+    pub db: DatabaseConnection,
+    pub registry: Registry,
+    pub clock: Clock,
+    pub replica_id: String,
+    pub incarnation: String,
+    pub tombstone_ttl: Duration,
+    pub busy_timeout: Duration,
+    pub catalog: Catalog,
+    pub has_parked: bool,
+    pub guard: NodeGuard,
+}
+
+impl Core {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            db: parts.db,
+            registry: parts.registry,
+            clock: parts.clock,
+            replica_id: parts.replica_id,
+            incarnation: parts.incarnation,
+            tombstone_ttl: parts.tombstone_ttl,
+            commits: watch::Sender::new(0),
+            has_parked: AtomicBool::new(parts.has_parked),
+            catalog: RwLock::new(Some(Arc::new(parts.catalog))),
+            write_gate: Arc::new(Mutex::new(())),
+            busy_timeout: parts.busy_timeout,
+            _guard: parts.guard,
+        }
+    }
+
+    /// Begins a transaction that may write, with the session that will collect what it does.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        options: TransactionOptions,
+    ) -> Result<(DatabaseTransaction, Session), Error> {
+        let read_only = options.access_mode == Some(sea_orm::AccessMode::ReadOnly);
+        if self.db.get_database_backend() != DbBackend::Sqlite {
+            let tx = self.db.begin_with_options(options).await?;
+            return Ok((tx, Session::new(self.clone(), read_only, None)));
+        }
+        let (turn, mode) = if read_only {
+            (None, SqliteTransactionMode::Deferred)
+        } else {
+            (Some(self.turn().await?), SqliteTransactionMode::Immediate)
+        };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(mode),
+            ..TransactionOptions::default()
+        };
+        let tx = self.db.begin_with_options(options).await?;
+        Ok((tx, Session::new(self.clone(), read_only, turn)))
+    }
+
+    async fn turn(&self) -> Result<OwnedMutexGuard<()>, Error> {
+        let gate = self.write_gate.clone().lock_owned();
+        tokio::time::timeout(self.busy_timeout, gate)
+            .await
+            .map_err(|_| {
+                Error::Invalid(format!(
+                    "another transaction of this replica has been open for the whole busy timeout ({:?}); a task that holds a transaction must write through it, not through the replica",
+                    self.busy_timeout
+                ))
+            })
+    }
+
+    /// The catalog as it is now: one read when a statement has changed the schema since.
+    pub(crate) async fn catalog<C: sea_orm::ConnectionTrait>(
+        &self,
+        conn: &C,
+    ) -> Result<Arc<Catalog>, DbErr> {
+        let known = self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(catalog) = known {
+            return Ok(catalog);
+        }
+        let catalog = Arc::new(Catalog::load(conn).await?);
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Some(catalog.clone());
+        Ok(catalog)
+    }
+
+    /// Forgets the catalog, because a statement may have changed the schema.
+    pub(crate) fn forget_catalog(&self) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Tells whoever waits for it that something was committed.
+    pub(crate) fn committed(&self) {
+        self.commits.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn may_have_parked(&self) -> bool {
+        self.has_parked.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,134 @@
+//! Writing a transaction's effects to the shadow, set-wise: for each table one statement that reads the touched records and
+//! one that writes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use sea_orm::DatabaseTransaction;
+
+use crate::{
+    clock::Hlc,
+    entity::Table,
+    error::Error,
+    replica::{
+        apply::apply,
+        effect::{Effect, Pending},
+        parking,
+        session::Session,
+    },
+    store::{row, shadow},
+    types::Record,
+};
+
+/// A table's share of a transaction, in key order.
+struct Share {
+    table: Arc<Table>,
+    rows: BTreeMap<String, Pending>,
+}
+
+/// Writes what has been collected since the last flush.
+pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result<(), Error> {
+    let (effects, version) = {
+        let log = session.log();
+        (log.effects[log.flushed..].to_vec(), log.version)
+    };
+    if effects.is_empty() {
+        return Ok(());
+    }
+    let core = &session.core;
+    let mut loaded = Vec::new();
+    let mut newest = 0;
+    for mut share in shares(effects).into_values() {
+        let pks: Vec<_> = share.rows.keys().cloned().collect();
+        let records = shadow::read(tx, &core.registry, &share.table, &pks).await?;
+        read_missing_rows(tx, &mut share, &records.records).await?;
+        newest = newest.max(records.newest);
+        loaded.push((share, records.records));
+    }
+    let above = loaded
+        .iter()
+        .flat_map(|(_, records)| records.values().filter_map(|record| record.clock()))
+        .max()
+        .cloned();
+    let at = core.clock.tick(above.as_ref());
+    let version = version.unwrap_or(newest + 1);
+    let mut wrote = false;
+    for (share, records) in &loaded {
+        let batch = batch(share, records, &at)?;
+        if !batch.is_empty() {
+            shadow::write(tx, &share.table, version, &batch).await?;
+            wrote = true;
+        }
+    }
+    {
+        let mut log = session.log();
+        log.flushed = log.effects.len();
+        log.announced.clear();
+        if wrote {
+            log.version = Some(version);
+        }
+        log.forget_flushed();
+    }
+    if core.may_have_parked() {
+        let changed = loaded.iter().map(|(share, _)| share.table.name.clone()).collect();
+        parking::release(core, tx, Some(&changed)).await?;
+    }
+    Ok(())
+}
+
+fn shares(effects: Vec<Effect>) -> BTreeMap<String, Share> {
+    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    for effect in effects {
+        let share = shares
+            .entry(effect.table.name.clone())
+            .or_insert_with(|| Share {
+                table: effect.table.clone(),
+                rows: BTreeMap::new(),
+            });
+        let first = !share.rows.contains_key(&effect.pk);
+        let pending = share.rows.entry(effect.pk.clone()).or_default();
+        pending.add(effect, first);
+    }
+    shares
+}
+
+/// Reads the rows whose statements did not give them back.
+async fn read_missing_rows(
+    tx: &DatabaseTransaction,
+    share: &mut Share,
+    records: &HashMap<String, Record>,
+) -> Result<(), Error> {
+    let missing: Vec<_> = share
+        .rows
+        .iter()
+        .filter(|(pk, pending)| pending.needs_row(records.get(*pk).is_some_and(Record::is_alive)))
+        .map(|(_, pending)| pending.key.clone())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for (pk, row) in row::read(tx, &share.table, &missing).await? {
+        if let Some(pending) = share.rows.get_mut(&pk) {
+            pending.row = Some(row);
+        }
+    }
+    Ok(())
+}
+
+fn batch(
+    share: &Share,
+    records: &HashMap<String, Record>,
+    at: &Hlc,
+) -> Result<shadow::Batch, Error> {
+    let mut batch = shadow::Batch::default();
+    for (pk, pending) in &share.rows {
+        // Every key asked for comes back, empty when there is no such record.
+        let Some(before) = records.get(pk) else { continue };
+        let mut after = before.clone();
+        apply(&share.table, pk, &mut after, pending, pending.row.as_ref(), at)?;
+        batch.record(pk, before, &after, |_, _| None);
+    }
+    Ok(batch)
+}

@@ -1,0 +1,335 @@
+//! Making users' rows agree with their records, set-wise; rows that the database refuses are told apart.
+//!
+//! Rows are written parents first, then dead ones are deleted, children first. A statement that breaks a constraint is
+//! halved until the rows that break it stand alone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, TransactionTrait as _, Value};
+
+use crate::{
+    entity::{Role, Row, Table, key},
+    error::Error,
+    replica::{
+        Core,
+        effect::field_value,
+        foreign_keys::{Cascade, Parents},
+        watch::Watch,
+    },
+    store::{
+        catalog::{Action, Catalog},
+        constraint::{self, Constraint},
+        dialect, parked::Parked,
+        row, shadow,
+    },
+    types::{Kind, Record, canonical},
+};
+
+/// A record whose row is to agree with it.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub pk: String,
+    pub record: Record,
+    /// The fields to write; all of them when absent, or when the row is new.
+    pub fields: Option<BTreeSet<String>>,
+}
+
+/// Writes the rows of `wanted`, by table. Returns those that can't be as they should.
+pub(crate) async fn materialise(
+    core: &Core,
+    tx: &DatabaseTransaction,
+    wanted: BTreeMap<String, Vec<Wanted>>,
+) -> Result<Vec<Parked>, Error> {
+    let catalog = core.catalog(tx).await?;
+    let mut work = Work {
+        core,
+        tx,
+        catalog: &catalog,
+        parked: Vec::new(),
+    };
+    let mut plans = Vec::new();
+    for name in parents_first(&catalog, wanted.keys().map(String::as_str).collect()) {
+        let table = core.registry.require(&name)?;
+        plans.push((table, work.plan(table, &wanted[&name]).await?));
+    }
+    for (table, plan) in &plans {
+        for ((columns, update), rows) in &plan.writes {
+            work.write(table, columns, update, rows).await?;
+        }
+    }
+    for (table, plan) in plans.iter().rev() {
+        if !plan.deletes.is_empty() {
+            work.delete(table, &plan.deletes).await?;
+        }
+    }
+    Ok(work.parked)
+}
+
+/// Tables in an order in which no one refers to a later one, as far as there is such an order.
+fn parents_first(catalog: &Catalog, names: BTreeSet<&str>) -> Vec<String> {
+    let mut left = names;
+    let mut order = Vec::new();
+    while !left.is_empty() {
+        let free: Vec<_> = left
+            .iter()
+            .filter(|name| {
+                !catalog
+                    .parents_of(name)
+                    .any(|key| key.parent != **name && left.contains(key.parent.as_str()))
+            })
+            .copied()
+            .collect();
+        // A circle has no beginning; any will do, and what fails is tried again.
+        let next = if free.is_empty() { left.iter().take(1).copied().collect() } else { free };
+        for name in next {
+            left.remove(name);
+            order.push(name.to_owned());
+        }
+    }
+    order
+}
+
+/// The columns to insert, and those to update when the row is there.
+type Shape = (Vec<usize>, Vec<usize>);
+
+#[derive(Debug, Default)]
+struct Plan {
+    writes: BTreeMap<Shape, Vec<Row>>,
+    deletes: Vec<Vec<Value>>,
+}
+
+struct Work<'a> {
+    core: &'a Core,
+    tx: &'a DatabaseTransaction,
+    catalog: &'a Catalog,
+    parked: Vec<Parked>,
+}
+
+impl Work<'_> {
+    fn park(&mut self, table: &Table, pk: &str, reason: Constraint, detail: String) {
+        self.parked.push(Parked {
+            table: table.name.clone(),
+            pk: pk.to_owned(),
+            reason,
+            detail,
+            since: self.core.clock.now_micros(),
+        });
+    }
+
+    async fn plan(&mut self, table: &Table, wanted: &[Wanted]) -> Result<Plan, Error> {
+        let mut keys = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            keys.push(key::parse(table, &wanted.pk)?);
+        }
+        let existing = row::read(self.tx, table, &keys).await?;
+        let mut plan = Plan::default();
+        for (wanted, key) in wanted.iter().zip(keys) {
+            let there = existing.get(&wanted.pk);
+            if wanted.record.is_alive() {
+                match self.target(table, wanted, &key, there) {
+                    Ok(Some((shape, row))) => plan.writes.entry(shape).or_default().push(row),
+                    Ok(None) => {}
+                    Err(detail) => self.park(table, &wanted.pk, Constraint::Value, detail),
+                }
+            } else if wanted.record.head().is_some() && there.is_some() {
+                plan.deletes.push(key);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The row as it should be, `None` when it is so already; or what keeps it from being so.
+    fn target(
+        &self,
+        table: &Table,
+        wanted: &Wanted,
+        key: &[Value],
+        there: Option<&Row>,
+    ) -> Result<Option<(Shape, Row)>, String> {
+        let mut row: Row = there.cloned().unwrap_or_else(|| fresh(table, key));
+        let mut columns: Vec<usize> = Vec::new();
+        let mut update = Vec::new();
+        let mut differs = there.is_none();
+        for (index, column) in table.columns.iter().enumerate() {
+            if self.catalog.is_generated(&table.name, &column.name) {
+                continue;
+            }
+            let Some(kind) = column.kind() else {
+                columns.push(index);
+                continue;
+            };
+            let value = wanted
+                .record
+                .value(&column.name, kind)
+                .map_err(|_| format!("counter `{}` is out of the range of i64", column.name))?
+                .or_else(|| absent(kind));
+            let Some(value) = value else {
+                // A field that no one has given a value: the column keeps what it has, or takes its default.
+                if there.is_some() {
+                    columns.push(index);
+                }
+                continue;
+            };
+            columns.push(index);
+            update.push(index);
+            let named = wanted.fields.as_ref().is_none_or(|fields| fields.contains(&column.name));
+            if there.is_some() && !named {
+                continue;
+            }
+            let stands = there.and_then(|row| field_value(table, row, index).ok());
+            if stands.is_none_or(|stands| canonical(&stands) != canonical(&value)) {
+                differs = true;
+                row[index] = column
+                    .decode(&value)
+                    .map_err(|detail| format!("field `{}`: {detail}", column.name))?;
+            }
+        }
+        Ok(differs.then_some(((columns, update), row)))
+    }
+
+    fn write<'b>(
+        &'b mut self,
+        table: &'b Table,
+        columns: &'b [usize],
+        update: &'b [usize],
+        rows: &'b [Row],
+    ) -> BoxFuture<'b, Result<(), Error>> {
+        async move {
+            let all: Vec<_> = rows.iter().collect();
+            let written = attempt(self.tx, async |tx| row::write(tx, table, columns, update, &all).await).await?;
+            match (written, rows) {
+                (Ok(()), _) => {}
+                (Err((reason, detail)), [row]) => {
+                    let pk = key::of_row(table, row)?;
+                    self.park(table, &pk, reason, detail);
+                }
+                (Err(_), rows) => {
+                    let (first, second) = rows.split_at(rows.len() / 2);
+                    self.write(table, columns, update, first).await?;
+                    self.write(table, columns, update, second).await?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    /// Deletes rows. Others that the database takes along although their own records live are parked.
+    async fn delete(&mut self, table: &std::sync::Arc<Table>, keys: &[Vec<Value>]) -> Result<(), Error> {
+        let acts = self
+            .catalog
+            .children_of(&table.name)
+            .any(|key| key.on_delete != Action::Refuse);
+        let mut along = Watch::default();
+        if acts {
+            let cascade = Cascade {
+                tx: self.tx,
+                registry: &self.core.registry,
+                catalog: self.catalog,
+            };
+            cascade.of_delete(&Parents::Keyed(table, keys), &mut along, 0).await?;
+        }
+        self.delete_rows(table, keys).await?;
+        for (child, rows) in along.into_before() {
+            self.park_taken_along(&child, table, rows).await?;
+        }
+        Ok(())
+    }
+
+    fn delete_rows<'b>(&'b mut self, table: &'b Table, keys: &'b [Vec<Value>]) -> BoxFuture<'b, Result<(), Error>> {
+        async move {
+            let deleted = attempt(self.tx, async |tx| row::delete(tx, table, keys).await).await?;
+            match (deleted, keys) {
+                (Ok(()), _) => {}
+                (Err((reason, detail)), [key]) => {
+                    let pk = key::of_values(table, key)?;
+                    self.park(table, &pk, reason, detail);
+                }
+                (Err(_), keys) => {
+                    let (first, second) = keys.split_at(keys.len() / 2);
+                    self.delete_rows(table, first).await?;
+                    self.delete_rows(table, second).await?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    async fn park_taken_along(
+        &mut self,
+        child: &Table,
+        parent: &Table,
+        before: HashMap<String, Row>,
+    ) -> Result<(), Error> {
+        let pks: Vec<_> = before.keys().cloned().collect();
+        let mut keys = Vec::with_capacity(pks.len());
+        for pk in &pks {
+            keys.push(key::parse(child, pk)?);
+        }
+        let after = row::read(self.tx, child, &keys).await?;
+        let records = shadow::read(self.tx, &self.core.registry, child, &pks).await?;
+        for (pk, row) in before {
+            let changed = after.get(&pk).is_none_or(|after| *after != row);
+            let alive = records.records.get(&pk).is_some_and(Record::is_alive);
+            if changed && alive {
+                let detail = format!("the row of `{}` that it refers to was deleted", parent.name);
+                self.park(child, &pk, Constraint::ForeignKey, detail);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a replicated column holds when nobody has said anything: an empty counter or set.
+fn absent(kind: Kind) -> Option<serde_json::Value> {
+    match kind {
+        Kind::Counter => Some(0.into()),
+        Kind::Set => Some(serde_json::Value::Array(Vec::new())),
+        Kind::Lww => None,
+    }
+}
+
+/// A row that arrives new, before its replicated columns are filled in.
+fn fresh(table: &Table, key: &[Value]) -> Row {
+    let mut key = table.key.iter().zip(key).collect::<HashMap<_, _>>();
+    let columns = table.columns.iter().enumerate();
+    columns
+        .map(|(index, column)| match &column.role {
+            Role::Key => key.remove(&index).cloned().unwrap_or(Value::String(None)),
+            Role::Local(default) => default(),
+            Role::Replicated(_) => Value::String(None),
+        })
+        .collect()
+}
+
+type Broken = (Constraint, String);
+
+/// Runs a statement that may break a constraint, so that the transaction goes on when it does.
+async fn attempt(
+    tx: &DatabaseTransaction,
+    statement: impl AsyncFnOnce(&DatabaseTransaction) -> Result<(), DbErr>,
+) -> Result<Result<(), Broken>, Error> {
+    let broken = |error: DbErr| match constraint::broken(&error) {
+        Some(reason) => Ok((reason, error.to_string())),
+        None => Err(Error::from(error)),
+    };
+    if !dialect::failure_ends_transaction(tx.get_database_backend()) {
+        return match statement(tx).await {
+            Ok(()) => Ok(Ok(())),
+            Err(error) => broken(error).map(Err),
+        };
+    }
+    let savepoint = tx.begin().await?;
+    match statement(&savepoint).await {
+        Ok(()) => {
+            savepoint.commit().await?;
+            Ok(Ok(()))
+        }
+        Err(error) => {
+            savepoint.rollback().await?;
+            broken(error).map(Err)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The replica: a SeaORM connection whose writes are recorded.
+//!
+//! A statement that reaches the wrapper is a read, and passes through; or a write that a hook announced, whose effect is
+//! known ([`announce`]); or any other write, which is parsed and captured by comparing the affected rows before and after
+//! ([`statement`], [`watch`]). Effects are collected in the transaction's [`session`] and written to the shadow tables
+//! once, just before COMMIT ([`flush`]). What comes from other nodes goes the other way ([`merge`]).
+
+mod adopt;
+pub(crate) mod announce;
+mod apply;
+mod builder;
+mod connection;
+mod core;
+mod effect;
+mod flush;
+mod foreign_keys;
+mod fragment;
+mod guard;
+mod insert;
+mod inspect;
+mod introduction;
+mod judge;
+mod materialise;
+mod merge;
+mod parking;
+mod selection;
+mod session;
+mod statement;
+mod transaction;
+mod untracked;
+mod upgrade;
+mod watch;
+pub(crate) mod write;
+
+pub use adopt::{Adopt, AdoptProgress, AdoptReport};
+pub use builder::ReplicaBuilder;
+pub use connection::Replica;
+pub(crate) use core::Core;
+pub use inspect::{CounterPart, FieldState, Inspection, RecordState};
+pub use merge::MergeReport;
+pub(crate) use merge::{Merged, merge};
+pub use merge::merge_remote;
+pub use parking::{ParkedReason, ParkedRow};
+pub use transaction::ReplicaTransaction;
+pub use untracked::{Untracked, UntrackedTransaction};

@@ -1,0 +1,254 @@
+//! What one transaction has done so far.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, ExecResult, QueryResult, Statement};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::{
+    error::Error,
+    replica::{
+        Core,
+        announce::Announced,
+        effect::Effect,
+        flush,
+        statement::{self, Verdict},
+        watch,
+    },
+};
+
+/// Effects collected before some of them are written early, so that a huge transaction does not live in memory.
+const EARLY_FLUSH: usize = 20_000;
+
+/// The shared state of a transaction and the savepoints in it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub core: Arc<Core>,
+    read_only: bool,
+    /// One captured write at a time: a statement and what it did belong together.
+    capturing: tokio::sync::Mutex<()>,
+    log: Mutex<Log>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// The effects so far.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub effects: Vec<Effect>,
+    /// How many of the effects are in the shadow already.
+    pub flushed: usize,
+    /// The version this transaction writes under, once it has written.
+    pub version: Option<i64>,
+    pub announced: Vec<Announced>,
+    /// Why the transaction must not be committed: a statement ran whose effect could not be captured.
+    poison: Option<String>,
+    savepoints: usize,
+}
+
+/// Where a savepoint began in the log.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    effects: usize,
+    flushed: usize,
+    poison: Option<String>,
+}
+
+/// How a statement is to be run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Call {
+    Execute,
+    One,
+    All,
+}
+
+/// What it gave.
+pub(crate) enum Answer {
+    Executed(ExecResult),
+    One(Option<QueryResult>),
+    All(Vec<QueryResult>),
+}
+
+impl Answer {
+    pub(crate) fn rows(&self) -> &[QueryResult] {
+        match self {
+            Self::Executed(_) => &[],
+            Self::One(row) => row.as_slice(),
+            Self::All(rows) => rows,
+        }
+    }
+
+    pub(crate) fn into_rows(self) -> Vec<QueryResult> {
+        match self {
+            Self::Executed(_) => Vec::new(),
+            Self::One(row) => row.into_iter().collect(),
+            Self::All(rows) => rows,
+        }
+    }
+
+    pub(crate) fn into_executed(self) -> Result<ExecResult, DbErr> {
+        match self {
+            Self::Executed(result) => Ok(result),
+            Self::One(_) | Self::All(_) => Err(DbErr::Custom("a query was run for its rows".into())),
+        }
+    }
+}
+
+/// Runs a statement as it is.
+pub(crate) async fn perform<C: ConnectionTrait>(
+    conn: &C,
+    call: Call,
+    statement: Statement,
+) -> Result<Answer, DbErr> {
+    Ok(match call {
+        Call::Execute => Answer::Executed(conn.execute_raw(statement).await?),
+        Call::One => Answer::One(conn.query_one_raw(statement).await?),
+        Call::All => Answer::All(conn.query_all_raw(statement).await?),
+    })
+}
+
+impl Session {
+    pub(crate) fn new(core: Arc<Core>, read_only: bool, turn: Option<OwnedMutexGuard<()>>) -> Self {
+        Self {
+            core,
+            read_only,
+            capturing: tokio::sync::Mutex::new(()),
+            log: Mutex::new(Log::default()),
+            _turn: turn,
+        }
+    }
+
+    /// The log. A panic in between leaves it as it was at some point, which is as good as any.
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a statement of the user's, capturing what it does.
+    pub(crate) async fn run(
+        &self,
+        tx: &DatabaseTransaction,
+        call: Call,
+        statement: Statement,
+    ) -> Result<Answer, DbErr> {
+        if statement::passes_through(&statement.sql) {
+            return perform(tx, call, statement).await;
+        }
+        let _turn = self.capturing.lock().await;
+        let announced = self.log().take_announced(&statement);
+        if let Some(announced) = announced {
+            let answer = perform(tx, call, statement).await?;
+            let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
+            self.collect(tx, effect).await?;
+            return Ok(answer);
+        }
+        let catalog = self.core.catalog(tx).await?;
+        match statement::judge(&statement, &self.core.registry, &catalog)? {
+            Verdict::Harmless => perform(tx, call, statement).await,
+            Verdict::ChangesSchema => {
+                let answer = perform(tx, call, statement).await?;
+                self.core.forget_catalog();
+                Ok(answer)
+            }
+            Verdict::Writes(write) => {
+                if self.read_only {
+                    return Err(Error::Uncapturable {
+                        what: format!("a write of `{}` in a read-only transaction", write.table()),
+                        instead: "begin the transaction without `AccessMode::ReadOnly`".into(),
+                    }
+                    .into());
+                }
+                let watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
+                let answer = perform(tx, call, statement).await?;
+                let effects = watch::after(tx, watch, &answer).await;
+                let effects = effects.map_err(|error| self.poison(error))?;
+                self.collect(tx, effects).await?;
+                Ok(answer)
+            }
+        }
+    }
+
+    async fn collect(
+        &self,
+        tx: &DatabaseTransaction,
+        effects: impl IntoIterator<Item = Effect>,
+    ) -> Result<(), DbErr> {
+        let waiting = {
+            let mut log = self.log();
+            log.effects.extend(effects);
+            log.effects.len() - log.flushed
+        };
+        if waiting >= EARLY_FLUSH {
+            self.flush(tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes out what has been collected.
+    pub(crate) async fn flush(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
+        if let Some(why) = &self.log().poison {
+            return Err(Error::Invalid(format!(
+                "this transaction can't be committed: {why}"
+            )));
+        }
+        flush::flush(self, tx).await.map_err(|error| {
+            self.poison_with(&error);
+            error
+        })
+    }
+
+    /// Whether anything was collected.
+    pub(crate) fn has_written(&self) -> bool {
+        self.log().version.is_some()
+    }
+
+    fn poison(&self, error: Error) -> DbErr {
+        self.poison_with(&error);
+        error.into()
+    }
+
+    fn poison_with(&self, error: &Error) {
+        self.log().poison.get_or_insert_with(|| error.to_string());
+    }
+
+    /// Notes where a savepoint begins.
+    pub(crate) fn mark(&self) -> Mark {
+        let mut log = self.log();
+        log.savepoints += 1;
+        Mark {
+            effects: log.effects.len(),
+            flushed: log.flushed,
+            poison: log.poison.clone(),
+        }
+    }
+
+    /// A savepoint was released: what was done in it stays.
+    pub(crate) fn release(&self, _mark: Mark) {
+        let mut log = self.log();
+        log.savepoints -= 1;
+        log.forget_flushed();
+    }
+
+    /// A savepoint was rolled back: what was done in it did not happen, and what was flushed in it is not in the shadow.
+    pub(crate) fn roll_back_to(&self, mark: Mark) {
+        let mut log = self.log();
+        log.savepoints -= 1;
+        log.effects.truncate(mark.effects);
+        log.flushed = mark.flushed;
+        log.poison = mark.poison;
+        log.announced.clear();
+    }
+}
+
+impl Log {
+    fn take_announced(&mut self, statement: &Statement) -> Option<Announced> {
+        let place = self.announced.iter().position(|a| a.is(statement))?;
+        Some(self.announced.swap_remove(place))
+    }
+
+    /// Drops effects that are written and that no savepoint can bring back.
+    pub(crate) fn forget_flushed(&mut self) {
+        if self.savepoints == 0 {
+            self.effects.drain(..self.flushed);
+            self.flushed = 0;
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! Judging statements that nobody announced: which are writes of replicated tables, and which can't be captured.
+
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use sea_orm::{DbBackend, Statement, Value};
+use sqlparser::{
+    ast::{self, Expr, ObjectName, ObjectType, TableFactor, visit_expressions_mut, visit_statements},
+    dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
+    parser::Parser,
+};
+
+use crate::{
+    entity::Registry,
+    error::Error,
+    store::{catalog::Catalog, schema},
+};
+
+/// What a statement is.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It writes no table that matters.
+    Harmless,
+    /// It may change the catalog.
+    ChangesSchema,
+    /// It writes a table that is replicated, or whose foreign keys reach one that is.
+    Writes(Box<Write>),
+}
+
+/// A write to be captured.
+#[derive(Debug)]
+pub(crate) struct Write {
+    target: Target,
+    pub kind: WriteKind,
+    /// The statement's values; its placeholders name them as `#0`, `#1`, ….
+    pub values: Vec<Value>,
+}
+
+/// The written table.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Its name as the catalog has it.
+    pub name: String,
+    /// Its name as the statement has it, for use in another statement.
+    pub text: String,
+    pub alias: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) enum WriteKind {
+    Insert(ast::Insert),
+    Update(ast::Update),
+    Delete(ast::Delete),
+}
+
+impl Write {
+    pub(crate) fn table(&self) -> &str {
+        &self.target.name
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+/// Whether the statement needs no second look: by its first word it only reads or sets up the connection, and it is one
+/// statement. Costs one pass over the text.
+pub(crate) fn passes_through(sql: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "SELECT", "VALUES", "PRAGMA", "EXPLAIN", "VACUUM", "ANALYZE", "ATTACH", "DETACH",
+    ];
+    let sql = sql.trim_matches(|c: char| c.is_whitespace() || c == ';');
+    let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next();
+    let word = word.unwrap_or_default();
+    WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
+        && !sql.contains(';')
+        && !(word.eq_ignore_ascii_case("EXPLAIN") && contains_word(sql, "ANALYZE"))
+}
+
+fn contains_word(sql: &str, word: &str) -> bool {
+    sql.split_ascii_whitespace().any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// Judges a statement.
+///
+/// # Errors
+///
+/// A write that can't be captured, with the way to do it.
+pub(crate) fn judge(
+    statement: &Statement,
+    registry: &Registry,
+    catalog: &Catalog,
+) -> Result<Verdict, Error> {
+    let court = Court::new(registry, catalog);
+    let parsed = Parser::parse_sql(dialect(statement.db_backend), &statement.sql);
+    let Ok(mut parsed) = parsed else {
+        if court.mentions(&statement.sql) {
+            return Err(refusal(
+                "a statement that can't be parsed and names a replicated table",
+                "write it in plainer SQL, or with SeaORM's builders",
+            ));
+        }
+        return Ok(Verdict::Harmless);
+    };
+    let Some(only) = parsed.pop() else {
+        return Ok(Verdict::Harmless);
+    };
+    if !parsed.is_empty() {
+        parsed.push(only);
+        for statement in &parsed {
+            if !matches!(court.judge(statement.clone(), Vec::new()), Ok(Verdict::Harmless)) {
+                return Err(refusal(
+                    "several statements in one string",
+                    "run them one by one, in a transaction if they belong together",
+                ));
+            }
+        }
+        return Ok(Verdict::Harmless);
+    }
+    let values = statement.values.iter().flat_map(|values| values.0.iter().cloned());
+    court.judge(only, values.collect())
+}
+
+fn dialect(backend: DbBackend) -> &'static dyn Dialect {
+    match backend {
+        DbBackend::MySql => &MySqlDialect {},
+        DbBackend::Postgres => &PostgreSqlDialect {},
+        _ => &SQLiteDialect {},
+    }
+}
+
+pub(super) fn refusal(what: impl Into<String>, instead: impl Into<String>) -> Error {
+    Error::Uncapturable {
+        what: what.into(),
+        instead: format!(
+            "{}; `replica.untracked()` writes without recording, and `replica.adopt` records it afterwards",
+            instead.into()
+        ),
+    }
+}
+
+struct Court<'a> {
+    registry: &'a Registry,
+    /// Replicated tables, and those from which foreign keys reach them.
+    relevant: BTreeSet<String>,
+}
+
+impl<'a> Court<'a> {
+    fn new(registry: &'a Registry, catalog: &Catalog) -> Self {
+        let replicated = registry.iter().map(|table| table.name.as_str());
+        Self {
+            registry,
+            relevant: catalog.reaching(replicated),
+        }
+    }
+
+    fn relevant_name(&self, name: &ObjectName) -> Option<&str> {
+        let last = name.0.last()?.as_ident()?;
+        let found = self.relevant.iter().find(|name| name.eq_ignore_ascii_case(&last.value));
+        found.map(String::as_str)
+    }
+
+    fn is_own(&self, name: &ObjectName) -> bool {
+        let last = name.0.last().and_then(|part| part.as_ident());
+        let tables = self.registry.iter().map(|table| table.name.clone());
+        last.is_some_and(|last| schema::is_own(&last.value, tables))
+    }
+
+    fn mentions(&self, sql: &str) -> bool {
+        let sql = sql.to_ascii_lowercase();
+        self.relevant.iter().any(|name| sql.contains(&name.to_ascii_lowercase()))
+            || sql.contains("_grove_")
+    }
+
+    fn judge(&self, statement: ast::Statement, values: Vec<Value>) -> Result<Verdict, Error> {
+        use ast::Statement as S;
+        match statement {
+            S::Insert(insert) => self.judge_insert(insert, values),
+            S::Update(update) => self.judge_update(update, values),
+            S::Delete(delete) => self.judge_delete(delete, values),
+            S::Query(_) | S::Explain { .. } => self.judge_query(&statement),
+            S::Merge(_) => {
+                self.judge_query(&S::Explain {
+                    describe_alias: ast::DescribeAlias::Explain,
+                    analyze: true,
+                    verbose: false,
+                    query_plan: false,
+                    estimate: false,
+                    statement: Box::new(statement),
+                    format: None,
+                    options: None,
+                })
+            }
+            S::Truncate(truncate) => {
+                let names = truncate.table_names.iter().map(|target| &target.name);
+                self.refuse_if_relevant(names, "TRUNCATE", "delete the rows with `delete_many`")
+            }
+            S::Drop { object_type: ObjectType::Table, names, .. } => {
+                self.refuse_if_relevant(names.iter(), "DROP TABLE", "drop it in a migration")
+            }
+            S::StartTransaction { .. }
+            | S::Commit { .. }
+            | S::Rollback { .. }
+            | S::Savepoint { .. }
+            | S::ReleaseSavepoint { .. } => Err(refusal(
+                "transaction control in SQL",
+                "use `begin`, `commit` and `rollback` of the connection",
+            )),
+            _ => Ok(Verdict::ChangesSchema),
+        }
+    }
+
+    fn refuse_if_relevant<'n>(
+        &self,
+        names: impl Iterator<Item = &'n ObjectName>,
+        what: &str,
+        instead: &str,
+    ) -> Result<Verdict, Error> {
+        for name in names {
+            if self.relevant_name(name).is_some() || self.is_own(name) {
+                return Err(refusal(format!("{what} of `{name}`"), instead));
+            }
+        }
+        Ok(Verdict::ChangesSchema)
+    }
+
+    /// A query writes when a statement within it does.
+    fn judge_query(&self, query: &ast::Statement) -> Result<Verdict, Error> {
+        let mut written = None;
+        let _ = visit_statements(query, |inner| {
+            let name = match inner {
+                ast::Statement::Insert(insert) => insert_name(insert),
+                ast::Statement::Update(update) => table_name(&update.table.relation),
+                ast::Statement::Delete(delete) => delete_relation(delete).and_then(table_name),
+                ast::Statement::Merge(merge) => table_name(&merge.table),
+                _ => None,
+            };
+            match name {
+                Some(name) if self.relevant_name(name).is_some() || self.is_own(name) => {
+                    written = Some(name.to_string());
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        match written {
+            None => Ok(Verdict::Harmless),
+            Some(name) => Err(refusal(
+                format!("a write of `{name}` inside a query, a `WITH` clause or a `MERGE`"),
+                "write it as a statement of its own",
+            )),
+        }
+    }
+
+    fn judge_insert(&self, insert: ast::Insert, values: Vec<Value>) -> Result<Verdict, Error> {
+        let Some(name) = insert_name(&insert).cloned() else {
+            return Ok(Verdict::Harmless);
+        };
+        let alias = insert.table_alias.as_ref().map(|alias| alias.alias.to_string());
+        self.write(&name, alias, WriteKind::Insert(insert), values)
+    }
+
+    fn judge_update(&self, update: ast::Update, values: Vec<Value>) -> Result<Verdict, Error> {
+        let TableFactor::Table { name, alias, .. } = &update.table.relation else {
+            return Ok(Verdict::Harmless);
+        };
+        if self.relevant_name(name).is_some() && !update.table.joins.is_empty() {
+            return Err(refusal(
+                format!("an update of `{name}` joined with other tables"),
+                "name the rows in `WHERE`",
+            ));
+        }
+        let (name, alias) = (name.clone(), alias.as_ref().map(|alias| alias.name.to_string()));
+        self.write(&name, alias, WriteKind::Update(update), values)
+    }
+
+    fn judge_delete(&self, delete: ast::Delete, values: Vec<Value>) -> Result<Verdict, Error> {
+        let Some(TableFactor::Table { name, alias, .. }) = delete_relation(&delete) else {
+            return Ok(Verdict::Harmless);
+        };
+        let simple = delete.tables.is_empty() && delete.using.is_none();
+        if self.relevant_name(name).is_some() && !simple {
+            return Err(refusal(
+                format!("a delete from `{name}` joined with other tables"),
+                "name the rows in `WHERE`",
+            ));
+        }
+        let (name, alias) = (name.clone(), alias.as_ref().map(|alias| alias.name.to_string()));
+        self.write(&name, alias, WriteKind::Delete(delete), values)
+    }
+
+    fn write(
+        &self,
+        name: &ObjectName,
+        alias: Option<String>,
+        mut kind: WriteKind,
+        values: Vec<Value>,
+    ) -> Result<Verdict, Error> {
+        if self.is_own(name) {
+            return Err(refusal(
+                format!("a write of `{name}`"),
+                "leave the tables of the replica to the replica",
+            ));
+        }
+        let Some(relevant) = self.relevant_name(name) else {
+            return Ok(Verdict::Harmless);
+        };
+        number_placeholders(&mut kind, values.len())?;
+        let target = Target {
+            name: relevant.to_owned(),
+            text: name.to_string(),
+            alias,
+        };
+        Ok(Verdict::Writes(Box::new(Write {
+            target,
+            kind,
+            values,
+        })))
+    }
+}
+
+fn insert_name(insert: &ast::Insert) -> Option<&ObjectName> {
+    match &insert.table {
+        ast::TableObject::TableName(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn table_name(relation: &TableFactor) -> Option<&ObjectName> {
+    match relation {
+        TableFactor::Table { name, .. } => Some(name),
+        _ => None,
+    }
+}
+
+fn delete_relation(delete: &ast::Delete) -> Option<&TableFactor> {
+    let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) =
+        &delete.from;
+    tables.first().map(|table| &table.relation)
+}
+
+/// Gives every placeholder the number of its value, `#n`, whatever its form was.
+fn number_placeholders(kind: &mut WriteKind, values: usize) -> Result<(), Error> {
+    let mut places = Vec::new();
+    each_placeholder(kind, |value| {
+        places.push((value.span.start.line, value.span.start.column));
+    });
+    places.sort_unstable();
+    let mut unknown = None;
+    each_placeholder(kind, |value| {
+        let ast::Value::Placeholder(text) = &mut value.value else { return };
+        let place = (value.span.start.line, value.span.start.column);
+        let number = match text.get(1..).unwrap_or_default() {
+            "" => places.binary_search(&place).ok(),
+            digits => digits.parse::<usize>().ok().and_then(|n| n.checked_sub(1)),
+        };
+        match number.filter(|n| *n < values) {
+            Some(n) => *text = format!("#{n}"),
+            None => unknown = Some(text.clone()),
+        }
+    });
+    unknown.map_or(Ok(()), |text| {
+        Err(refusal(
+            format!("a statement whose parameter `{text}` has no value"),
+            "bind a value to each `?`",
+        ))
+    })
+}
+
+fn each_placeholder(kind: &mut WriteKind, mut f: impl FnMut(&mut ast::ValueWithSpan)) {
+    let mut visit = |expr: &mut Expr| {
+        if let Expr::Value(value) = expr
+            && matches!(value.value, ast::Value::Placeholder(_))
+        {
+            f(value);
+        }
+        ControlFlow::<()>::Continue(())
+    };
+    let _ = match kind {
+        WriteKind::Insert(insert) => visit_expressions_mut(insert, &mut visit),
+        WriteKind::Update(update) => visit_expressions_mut(update, &mut visit),
+        WriteKind::Delete(delete) => visit_expressions_mut(delete, &mut visit),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_need_no_second_look() {
+        for sql in [
+            "SELECT 1",
+            "  select * from t ;",
+            "PRAGMA foreign_keys = ON",
+            "VALUES (1)",
+            "explain query plan select 1",
+        ] {
+            assert!(passes_through(sql), "{sql}");
+        }
+        for sql in [
+            "INSERT INTO t VALUES (1)",
+            "SELECT 1; DELETE FROM t",
+            "WITH x AS (SELECT 1) DELETE FROM t",
+            "EXPLAIN ANALYZE DELETE FROM t",
+            "-- c\nDELETE FROM t",
+            "(DELETE FROM t)",
+            "",
+        ] {
+            assert!(!passes_through(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn placeholders_get_the_numbers_of_their_values() {
+        let parsed = Parser::parse_sql(
+            &SQLiteDialect {},
+            "UPDATE t SET a = ?, b = b + ? WHERE c = ? AND d IN (?, ?)",
+        );
+        let Some(ast::Statement::Update(update)) = parsed.unwrap().pop() else {
+            panic!("an update")
+        };
+        let mut kind = WriteKind::Update(update);
+        number_placeholders(&mut kind, 5).unwrap();
+        let WriteKind::Update(update) = &kind else { panic!("an update") };
+        assert_eq!(
+            update.to_string(),
+            "UPDATE t SET a = #0, b = b + #1 WHERE c = #2 AND d IN (#3, #4)"
+        );
+        let WriteKind::Update(_) = &kind else { panic!("an update") };
+        assert!(number_placeholders(&mut kind, 2).is_err());
+    }
+}

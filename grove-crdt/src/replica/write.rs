@@ -1,0 +1,158 @@
+//! The atomic forms of SeaORM's active model methods, which the derive puts on each `ActiveModel`.
+
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, DeleteResult,
+    EntityName, EntityTrait, ExprTrait as _, IdenStatic, IntoActiveModel, Iterable,
+    PrimaryKeyToColumn, PrimaryKeyTrait, QueryFilter, QueryTrait, TransactionSession,
+    TransactionTrait, UpdateResult,
+    sea_query::{Expr, IntoValueTuple, ValueTuple},
+};
+
+use crate::{
+    entity::CrdtEntity,
+    error::Error,
+    replica::{
+        announce::{Announced, Deed},
+        effect::{Changed, FieldChange},
+        introduction::{self, Introduction},
+    },
+};
+
+/// Runs `$on` with the connection itself when it is a transaction already, else with one that is committed afterwards.
+macro_rules! atomically {
+    ($db:expr, |$conn:ident| $on:expr) => {
+        if let Some(Introduction::Replica(_)) = introduction::ask($db) {
+            let transaction = $db.begin().await?;
+            let result = {
+                let $conn = &transaction;
+                $on.await
+            };
+            match result {
+                Ok(value) => {
+                    transaction.commit().await?;
+                    Ok(value)
+                }
+                Err(error) => {
+                    // The statement's own error tells more than one of the rollback would.
+                    let _ = transaction.rollback().await;
+                    Err(error)
+                }
+            }
+        } else {
+            let $conn = $db;
+            $on.await
+        }
+    };
+}
+
+/// Inserts the row and records its birth.
+pub async fn insert<A, C>(active: A, db: &C) -> Result<<A::Entity as EntityTrait>::Model, DbErr>
+where
+    A: ActiveModelBehavior + Send,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    C: ConnectionTrait + TransactionTrait,
+{
+    atomically!(db, |conn| ActiveModelTrait::insert(active, conn))
+}
+
+/// Updates the row and records what changed.
+pub async fn update<A, C>(active: A, db: &C) -> Result<<A::Entity as EntityTrait>::Model, DbErr>
+where
+    A: ActiveModelBehavior + Send,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    C: ConnectionTrait + TransactionTrait,
+{
+    atomically!(db, |conn| ActiveModelTrait::update(active, conn))
+}
+
+/// As [`update`], without reading the row back.
+pub async fn update_without_returning<A, C>(active: A, db: &C) -> Result<UpdateResult, DbErr>
+where
+    A: ActiveModelBehavior + Send,
+    C: ConnectionTrait + TransactionTrait,
+{
+    atomically!(db, |conn| ActiveModelTrait::update_without_returning(
+        active, conn
+    ))
+}
+
+/// Inserts or updates the row, as SeaORM's `save` does, and records it.
+pub async fn save<A, C>(active: A, db: &C) -> Result<A, DbErr>
+where
+    A: ActiveModelBehavior + Send,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    C: ConnectionTrait + TransactionTrait,
+{
+    atomically!(db, |conn| ActiveModelTrait::save(active, conn))
+}
+
+/// Deletes the row and records its death.
+pub async fn delete<A, C>(active: A, db: &C) -> Result<DeleteResult, DbErr>
+where
+    A: ActiveModelBehavior + Send,
+    C: ConnectionTrait + TransactionTrait,
+{
+    atomically!(db, |conn| ActiveModelTrait::delete(active, conn))
+}
+
+/// Moves a counter of a row that nobody has loaded: one statement, and one step in the record.
+pub async fn increment<E, C>(
+    db: &C,
+    key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType,
+    column: E::Column,
+    by: i64,
+) -> Result<(), DbErr>
+where
+    E: CrdtEntity,
+    C: ConnectionTrait + TransactionTrait,
+{
+    let key = key.into_value_tuple();
+    atomically!(db, |conn| increment_on::<E, _>(conn, key, column, by))
+}
+
+async fn increment_on<E, C>(
+    db: &C,
+    key: ValueTuple,
+    column: E::Column,
+    by: i64,
+) -> Result<(), DbErr>
+where
+    E: CrdtEntity,
+    C: ConnectionTrait,
+{
+    let name = E::default().table_name();
+    let key: Vec<_> = key.into_iter().collect();
+    let mut update = E::update_many().col_expr(column, Expr::col(column).add(by));
+    for (part, value) in E::PrimaryKey::iter().zip(&key) {
+        update = update.filter(part.into_column().eq(value.clone()));
+    }
+    let statement = update.build(db.get_database_backend());
+    match introduction::ask(db) {
+        Some(Introduction::Transaction(session)) => {
+            let table = session.core.registry.require(name)?.clone();
+            let (index, _) = table
+                .column(column.as_str())
+                .ok_or_else(|| table.value_error(column.as_str(), "there is no such column"))?;
+            let changed = Changed {
+                fields: [(index, FieldChange::Moved(by))].into(),
+                ..Changed::default()
+            };
+            let announced =
+                Announced::new(statement.clone(), table, key, Deed::Update(changed));
+            session.log().announced.push(announced);
+        }
+        Some(Introduction::Untracked) => {}
+        Some(Introduction::Replica(_)) | None => {
+            return Err(Error::Uncapturable {
+                what: format!("an increment in `{name}` on a connection that is no replica"),
+                instead: "pass the `Replica` or its transaction".into(),
+            }
+            .into());
+        }
+    }
+    let result = db.execute_raw(statement).await?;
+    if result.rows_affected() == 0 {
+        return Err(DbErr::RecordNotUpdated);
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Changes that were refused, kept whole.
+
+use std::fmt::Write as _;
+
+use sea_orm::{
+    ConnectionTrait, DbErr,
+    sea_query::{Expr, ExprTrait as _, OnConflict, Query},
+};
+use sha2::{Digest, Sha256};
+
+use crate::store::{chunks, dialect, schema::DEAD_LETTERS};
+
+/// A refused change. `change` is its JSON text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub direction: String,
+    pub peer: String,
+    pub code: String,
+    pub message: String,
+    pub change: String,
+    /// Microseconds since the Unix epoch.
+    pub since: i64,
+}
+
+const COLUMNS: [&str; 7] = [
+    "id", "direction", "peer", "code", "message", "change", "since",
+];
+
+/// The same change of the same peer is one letter.
+fn id(letter: &Letter) -> String {
+    let mut hash = Sha256::new();
+    for part in [&letter.direction, &letter.peer, &letter.change] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part);
+    }
+    let mut id = String::with_capacity(64);
+    for byte in hash.finalize() {
+        // Writing to a String can't fail.
+        drop(write!(id, "{byte:02x}"));
+    }
+    id
+}
+
+/// Keeps letters. One that is there already gets the newer reason.
+pub(crate) async fn put<C: ConnectionTrait>(conn: &C, letters: &[Letter]) -> Result<(), DbErr> {
+    for chunk in chunks(letters, COLUMNS.len()) {
+        let mut insert = Query::insert();
+        insert.into_table(DEAD_LETTERS).columns(COLUMNS);
+        for letter in chunk {
+            insert.values_panic([
+                id(letter).into(),
+                letter.direction.as_str().into(),
+                letter.peer.as_str().into(),
+                letter.code.as_str().into(),
+                letter.message.as_str().into(),
+                letter.change.as_str().into(),
+                letter.since.into(),
+            ]);
+        }
+        insert.on_conflict(
+            OnConflict::column("id")
+                .update_columns(["code", "message"])
+                .to_owned(),
+        );
+        conn.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+/// Letters with their ids, oldest first; all of them, or those of one direction and peer.
+pub(crate) async fn list<C: ConnectionTrait>(
+    conn: &C,
+    of: Option<(&str, &str)>,
+) -> Result<Vec<(String, Letter)>, DbErr> {
+    let mut select = Query::select();
+    select
+        .columns(COLUMNS)
+        .from(DEAD_LETTERS)
+        .order_by("since", sea_orm::Order::Asc)
+        .order_by("id", sea_orm::Order::Asc);
+    if let Some((direction, peer)) = of {
+        select
+            .and_where(Expr::col("direction").eq(direction))
+            .and_where(Expr::col("peer").eq(peer));
+    }
+    let rows = conn.query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            let letter = Letter {
+                direction: row.try_get_by_index(1)?,
+                peer: row.try_get_by_index(2)?,
+                code: row.try_get_by_index(3)?,
+                message: row.try_get_by_index(4)?,
+                change: row.try_get_by_index(5)?,
+                since: row.try_get_by_index(6)?,
+            };
+            Ok((row.try_get_by_index(0)?, letter))
+        })
+        .collect()
+}
+
+/// Throws letters away.
+pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, ids: &[String]) -> Result<(), DbErr> {
+    for chunk in chunks(ids, 1) {
+        let ids = chunk.iter().map(|id| vec![id.into()]).collect();
+        let delete = Query::delete()
+            .from_table(DEAD_LETTERS)
+            .and_where(dialect::among(vec![Expr::col("id")], ids))
+            .take();
+        conn.execute(&delete).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Who this database is.
+//!
+//! A database has a replica id, made when it is first opened. Each opening begins an *incarnation*, noted with the newest
+//! version at that time. A cursor names the incarnation it was given out in; one that names an incarnation this database
+//! does not have, or a version the incarnation did not reach, was given out by a history that is gone: the database was
+//! restored from a backup.
+
+use sea_orm::{
+    ConnectionTrait, DbErr,
+    sea_query::{Expr, ExprTrait as _, Func, OnConflict, Query},
+};
+
+use crate::{
+    error::Error,
+    store::schema::{FIELDS, INCARNATIONS, LAYOUT, NODES, REPLICA},
+    types::Kind,
+};
+
+/// Reads the replica id, making one when there is none.
+pub(crate) async fn replica_id<C: ConnectionTrait>(conn: &C) -> Result<String, Error> {
+    let insert = Query::insert()
+        .into_table(REPLICA)
+        .columns(["id", "layout", "replica_id", "version_floor"])
+        .values_panic([
+            1.into(),
+            LAYOUT.into(),
+            uuid::Uuid::new_v4().to_string().into(),
+            0_i64.into(),
+        ])
+        .on_conflict(OnConflict::column("id").do_nothing().to_owned())
+        .take();
+    let select = Query::select()
+        .columns(["layout", "replica_id"])
+        .from(REPLICA)
+        .take();
+    let row = match conn.query_one(&select).await? {
+        Some(row) => Some(row),
+        None => {
+            conn.execute(&insert).await?;
+            conn.query_one(&select).await?
+        }
+    };
+    let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("{REPLICA} is empty")))?;
+    let layout: i32 = row.try_get_by_index(0)?;
+    if layout > LAYOUT {
+        return Err(Error::Invalid(format!(
+            "this database was opened by a newer version of grove-crdt (layout {layout}, known here: {LAYOUT}); upgrade this one"
+        )));
+    }
+    Ok(row.try_get_by_index(1)?)
+}
+
+/// Begins an incarnation and returns its id.
+pub(crate) async fn begin_incarnation<C: ConnectionTrait>(
+    conn: &C,
+    from_version: i64,
+) -> Result<String, DbErr> {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let insert = Query::insert()
+        .into_table(INCARNATIONS)
+        .columns(["seq", "id", "from_version"])
+        .select_from(
+            Query::select()
+                .expr(Expr::expr(Func::coalesce([Expr::col("seq").max(), 0.into()])).add(1))
+                .expr(Expr::val(id.as_str()))
+                .expr(Expr::val(from_version))
+                .from(INCARNATIONS)
+                .take(),
+        )
+        .map_err(|error| DbErr::Custom(error.to_string()))?
+        .take();
+    conn.execute(&insert).await?;
+    Ok(id)
+}
+
+/// How far a cursor of `incarnation` can be trusted: up to the version where the next one began, `i64::MAX` when it is the
+/// newest. `None` when this database never had that incarnation.
+pub(crate) async fn trusted_until<C: ConnectionTrait>(
+    conn: &C,
+    incarnation: &str,
+) -> Result<Option<i64>, DbErr> {
+    let select = Query::select()
+        .columns(["id", "from_version"])
+        .from(INCARNATIONS)
+        .order_by("seq", sea_orm::Order::Asc)
+        .take();
+    let mut known = false;
+    for row in conn.query_all(&select).await? {
+        if known {
+            return Ok(Some(row.try_get_by_index(1)?));
+        }
+        known = row.try_get_by_index::<String>(0)? == incarnation;
+    }
+    Ok(known.then_some(i64::MAX))
+}
+
+/// Remembers the kinds of a table's fields, and returns what was remembered before.
+pub(crate) async fn exchange_fields<C: ConnectionTrait>(
+    conn: &C,
+    table: &str,
+    fields: &[(String, Kind)],
+) -> Result<Vec<(String, String)>, Error> {
+    let select = Query::select()
+        .columns(["field", "kind"])
+        .from(FIELDS)
+        .and_where(Expr::col("table_name").eq(table))
+        .take();
+    let mut before: Vec<(String, String)> = Vec::new();
+    for row in conn.query_all(&select).await? {
+        before.push((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+    }
+    for (field, kind) in fields {
+        if before.iter().any(|(known, _)| known == field) {
+            continue;
+        }
+        let insert = Query::insert()
+            .into_table(FIELDS)
+            .columns(["table_name", "field", "kind"])
+            .values_panic([table.into(), field.as_str().into(), kind.as_str().into()])
+            .take();
+        conn.execute(&insert).await?;
+    }
+    Ok(before)
+}
+
+/// The database that a node id speaks for, when it is known.
+pub(crate) async fn known_database<C: ConnectionTrait>(conn: &C, node: &str) -> Result<Option<String>, DbErr> {
+    let select = Query::select()
+        .column("replica_id")
+        .from(NODES)
+        .and_where(Expr::col("node_id").eq(node))
+        .take();
+    let row = conn.query_one(&select).await?;
+    row.map(|row| row.try_get_by_index(0)).transpose()
+}
+
+/// Remembers which database a node id speaks for. Returns the other database when somebody was faster.
+pub(crate) async fn claim_node<C: ConnectionTrait>(
+    conn: &C,
+    node: &str,
+    replica_id: &str,
+) -> Result<Option<String>, DbErr> {
+    let insert = Query::insert()
+        .into_table(NODES)
+        .columns(["node_id", "replica_id"])
+        .values_panic([node.into(), replica_id.into()])
+        .on_conflict(OnConflict::column("node_id").do_nothing().to_owned())
+        .take();
+    conn.execute(&insert).await?;
+    let known = known_database(conn, node).await?;
+    Ok(known.filter(|known| known != replica_id))
+}
+
+/// Forgets which database a node id speaks for.
+pub(crate) async fn forget_node<C: ConnectionTrait>(conn: &C, node: &str) -> Result<bool, DbErr> {
+    let delete = Query::delete()
+        .from_table(NODES)
+        .and_where(Expr::col("node_id").eq(node))
+        .take();
+    Ok(conn.execute(&delete).await?.rows_affected() > 0)
+}

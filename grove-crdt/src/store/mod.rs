@@ -1,0 +1,43 @@
+//! The only module that speaks SQL to shadow tables, bookkeeping tables and users' rows.
+
+pub(crate) mod catalog;
+pub(crate) mod constraint;
+pub(crate) mod dead_letters;
+pub(crate) mod dialect;
+pub(crate) mod identity;
+pub(crate) mod parked;
+pub(crate) mod peers;
+pub(crate) mod progress;
+pub(crate) mod row;
+pub(crate) mod schema;
+pub(crate) mod shadow;
+pub(crate) mod version;
+
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StatementBuilder, Value};
+
+/// How many values one statement may bind: SQLite's limit, the lowest of the supported databases.
+pub(crate) const MAX_BINDS: usize = 32_000;
+
+/// Splits `items` so that a statement binding `per_item` values for each stays within [`MAX_BINDS`].
+pub(crate) fn chunks<T>(items: &[T], per_item: usize) -> impl Iterator<Item = &[T]> {
+    items.chunks((MAX_BINDS / per_item.max(1)).max(1))
+}
+
+/// Runs a query that was put together as text, because it takes up parts of a user's own statement.
+pub(crate) async fn query_text<C: ConnectionTrait>(
+    conn: &C,
+    sql: String,
+    values: Vec<Value>,
+) -> Result<Vec<QueryResult>, DbErr> {
+    let backend = conn.get_database_backend();
+    conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values))
+        .await
+}
+
+/// Runs a statement whose outcome is of no interest.
+pub(crate) async fn execute<C: ConnectionTrait, S: StatementBuilder>(
+    conn: &C,
+    statement: &S,
+) -> Result<u64, DbErr> {
+    Ok(conn.execute(statement).await?.rows_affected())
+}

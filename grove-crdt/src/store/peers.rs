@@ -1,0 +1,64 @@
+//! How far the exchange with each peer has come.
+
+use sea_orm::{
+    ConnectionTrait,
+    sea_query::{Expr, ExprTrait as _, OnConflict, Query},
+};
+
+use crate::{
+    error::Error,
+    store::schema::PEERS,
+    sync::{PeerState, Position},
+};
+
+/// Reads what is remembered of a peer for a set of tables.
+pub(crate) async fn load<C: ConnectionTrait>(
+    conn: &C,
+    peer: &str,
+    scope: &str,
+) -> Result<PeerState, Error> {
+    let select = Query::select()
+        .columns(["replica_id", "pull_cursor", "pushed"])
+        .from(PEERS)
+        .and_where(Expr::col("peer").eq(peer))
+        .and_where(Expr::col("scope").eq(scope))
+        .take();
+    let Some(row) = conn.query_one(&select).await? else {
+        return Ok(PeerState::default());
+    };
+    let pushed: String = row.try_get_by_index(2)?;
+    Ok(PeerState {
+        replica_id: row.try_get_by_index(0)?,
+        cursor: row.try_get_by_index(1)?,
+        // A position that can't be read is the beginning: what is pushed twice does no harm.
+        pushed: serde_json::from_str::<Position>(&pushed).unwrap_or_default(),
+    })
+}
+
+/// Remembers it.
+pub(crate) async fn save<C: ConnectionTrait>(
+    conn: &C,
+    peer: &str,
+    scope: &str,
+    state: &PeerState,
+) -> Result<(), Error> {
+    let pushed = serde_json::to_string(&state.pushed).unwrap_or_default();
+    let insert = Query::insert()
+        .into_table(PEERS)
+        .columns(["peer", "scope", "replica_id", "pull_cursor", "pushed"])
+        .values_panic([
+            peer.into(),
+            scope.into(),
+            state.replica_id.clone().into(),
+            state.cursor.clone().into(),
+            pushed.into(),
+        ])
+        .on_conflict(
+            OnConflict::columns(["peer", "scope"])
+                .update_columns(["replica_id", "pull_cursor", "pushed"])
+                .to_owned(),
+        )
+        .take();
+    conn.execute(&insert).await?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Rows of users' tables.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ColIdx, ConnectionTrait, DbErr, QueryResult, TryGetable, Value,
+    sea_query::{Alias, ArrayType, Expr, ExprTrait as _, IntoColumnRef, OnConflict, Query, SelectStatement},
+};
+
+use crate::{
+    entity::{Row, Table, key},
+    error::Error,
+    store::{chunks, dialect, schema::table_ref},
+};
+
+/// Reads the rows with these keys, by key text. A missing row is missing from the result.
+pub(crate) async fn read<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    keys: &[Vec<Value>],
+) -> Result<HashMap<String, Row>, Error> {
+    let mut rows = HashMap::with_capacity(keys.len());
+    for chunk in chunks(keys, table.key.len()) {
+        let mut query = table.select();
+        query.and_where(key_is_among(table, chunk));
+        dialect::for_update(&mut query, conn.get_database_backend());
+        rows.extend(by_key(conn, table, &query).await?);
+    }
+    Ok(rows)
+}
+
+/// The rows a query of this table's columns gives, by key text.
+pub(crate) async fn by_key<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    query: &SelectStatement,
+) -> Result<HashMap<String, Row>, Error> {
+    let mut rows = HashMap::new();
+    for result in conn.query_all(query).await? {
+        let row = table.decode(&result)?;
+        rows.insert(key::of_row(table, &row)?, row);
+    }
+    Ok(rows)
+}
+
+/// The first `limit` rows after a key, in the order of their keys.
+pub(crate) async fn page<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    after: Option<&[Value]>,
+    limit: u64,
+) -> Result<Vec<Row>, Error> {
+    let mut query = table.select();
+    if let Some(after) = after {
+        let bound: Vec<_> = after.iter().cloned().map(Expr::val).collect();
+        query.and_where(Expr::tuple(key_exprs(table)).gt(Expr::tuple(bound)));
+    }
+    for column in table.key_columns() {
+        query.order_by(
+            (Alias::new(&table.name), Alias::new(&column.name)),
+            sea_orm::Order::Asc,
+        );
+    }
+    let rows = conn.query_all(query.limit(limit)).await?;
+    rows.iter().map(|row| Ok(table.decode(row)?)).collect()
+}
+
+fn column_of(table: &Table, name: &str) -> Expr {
+    Expr::col((Alias::new(&table.name), Alias::new(name)).into_column_ref())
+}
+
+fn key_exprs(table: &Table) -> Vec<Expr> {
+    table
+        .key_columns()
+        .map(|column| column_of(table, &column.name))
+        .collect()
+}
+
+fn key_is_among(table: &Table, keys: &[Vec<Value>]) -> Expr {
+    dialect::among(key_exprs(table), keys.to_vec())
+}
+
+/// Writes whole rows. Of rows that are there, only the columns in `update` change.
+pub(crate) async fn write<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    columns: &[usize],
+    update: &[usize],
+    rows: &[&Row],
+) -> Result<(), DbErr> {
+    let name = |index: &usize| Alias::new(&table.columns[*index].name);
+    for chunk in chunks(rows, columns.len()) {
+        let mut insert = Query::insert();
+        insert
+            .into_table(table_ref(table))
+            .columns(columns.iter().map(name));
+        for row in chunk {
+            let values = columns
+                .iter()
+                .map(|index| table.columns[*index].bind(row[*index].clone()));
+            insert.values_panic(values);
+        }
+        let mut conflict = OnConflict::columns(table.key.iter().map(name));
+        if update.is_empty() {
+            conflict.do_nothing();
+        } else {
+            conflict.update_columns(update.iter().map(name));
+        }
+        conn.execute(insert.on_conflict(conflict)).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the rows with these keys.
+pub(crate) async fn delete<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    keys: &[Vec<Value>],
+) -> Result<(), DbErr> {
+    for chunk in chunks(keys, table.key.len()) {
+        let mut delete = Query::delete();
+        delete
+            .from_table(table_ref(table))
+            .and_where(key_is_among(table, chunk));
+        conn.execute(&delete).await?;
+    }
+    Ok(())
+}
+
+/// Sets one column of one row.
+pub(crate) async fn set<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    key: &[Value],
+    column: usize,
+    value: Value,
+) -> Result<(), DbErr> {
+    let column = &table.columns[column];
+    let mut update = Query::update();
+    update
+        .table(table_ref(table))
+        .value(Alias::new(&column.name), column.bind(value))
+        .and_where(key_is_among(table, &[key.to_vec()]));
+    conn.execute(&update).await.map(drop)
+}
+
+/// Reads the rows that have these values in `columns`.
+pub(crate) async fn read_by<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    columns: &[String],
+    values: &[Vec<Value>],
+) -> Result<Vec<Row>, Error> {
+    let mut rows = Vec::new();
+    for chunk in chunks(values, columns.len()) {
+        let names = columns.iter().map(|name| column_of(table, name)).collect();
+        let mut query = table.select();
+        query.and_where(dialect::among(names, chunk.to_vec()));
+        dialect::for_update(&mut query, conn.get_database_backend());
+        for result in conn.query_all(&query).await? {
+            rows.push(table.decode(&result)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The value at a place of a result.
+pub(crate) fn value_at(row: &QueryResult, index: usize, value_type: &ArrayType) -> Result<Value, DbErr> {
+    typed(row, index, value_type)
+}
+
+/// The value of a named column of a result.
+pub(crate) fn value_named(row: &QueryResult, name: &str, value_type: &ArrayType) -> Result<Value, DbErr> {
+    typed(row, name, value_type)
+}
+
+fn typed<I: ColIdx + Copy>(row: &QueryResult, index: I, value_type: &ArrayType) -> Result<Value, DbErr> {
+    fn get<T: TryGetable + Into<Value>, I: ColIdx>(row: &QueryResult, index: I) -> Result<Value, DbErr> {
+        row.try_get_by::<T, I>(index).map(Into::into)
+    }
+    match value_type {
+        ArrayType::Bool => get::<bool, I>(row, index),
+        ArrayType::TinyInt => get::<i8, I>(row, index),
+        ArrayType::SmallInt => get::<i16, I>(row, index),
+        ArrayType::Int => get::<i32, I>(row, index),
+        ArrayType::BigInt => get::<i64, I>(row, index),
+        ArrayType::TinyUnsigned => get::<u8, I>(row, index),
+        ArrayType::SmallUnsigned => get::<u16, I>(row, index),
+        ArrayType::Unsigned => get::<u32, I>(row, index),
+        ArrayType::BigUnsigned => get::<u64, I>(row, index),
+        ArrayType::Bytes => get::<Vec<u8>, I>(row, index),
+        ArrayType::Uuid => get::<uuid::Uuid, I>(row, index),
+        ArrayType::Decimal => get::<rust_decimal::Decimal, I>(row, index),
+        ArrayType::ChronoDate => get::<chrono::NaiveDate, I>(row, index),
+        ArrayType::ChronoTime => get::<chrono::NaiveTime, I>(row, index),
+        ArrayType::ChronoDateTime => get::<chrono::NaiveDateTime, I>(row, index),
+        ArrayType::ChronoDateTimeUtc => get::<chrono::DateTime<chrono::Utc>, I>(row, index),
+        ArrayType::TimeDate => get::<time::Date, I>(row, index),
+        ArrayType::TimeDateTime => get::<time::PrimitiveDateTime, I>(row, index),
+        _ => get::<String, I>(row, index),
+    }
+}

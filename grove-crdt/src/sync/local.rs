@@ -1,0 +1,315 @@
+//! What a replica gives to the exchange: its changes in commit order, and what it remembers of peers.
+
+use sea_orm::{DatabaseTransaction, TransactionOptions, TransactionTrait as _};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::{
+    entity::Table,
+    error::Error,
+    replica::{Merged, Replica, merge},
+    store::{
+        dead_letters::{self, Letter},
+        peers,
+        shadow::{self, Content, Place, Versioned},
+        version,
+    },
+    sync::{Change, Rejection, RejectionCode},
+    types::{CellKey, State, birth_json, tags_json},
+};
+
+/// How far an exchange has come in a replica's commit order: everything up to here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// Every transaction up to this version.
+    #[serde(rename = "v")]
+    pub version: i64,
+    /// Within the next version, everything up to this cell: a transaction larger than a page.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Within>,
+}
+
+/// A place within one transaction's cells, which are ordered by table and key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Within(String, String, String, String);
+
+/// What is remembered of a peer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PeerState {
+    pub replica_id: Option<String>,
+    pub cursor: Option<String>,
+    pub pushed: Position,
+}
+
+/// Changes in commit order.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub changes: Vec<Change>,
+    pub position: Position,
+    pub has_more: bool,
+}
+
+/// Which way a refused change was going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Inbound,
+    Outbound,
+}
+
+impl Direction {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "in",
+            Self::Outbound => "out",
+        }
+    }
+}
+
+/// A change that was refused and may pass now.
+#[derive(Clone, Debug)]
+pub(crate) struct Retry {
+    pub id: String,
+    pub change: Change,
+}
+
+/// A change that was refused, kept whole. See [`Replica::dead_letters`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeadLetter {
+    /// Whether the change came from the peer, rather than being refused by it.
+    pub inbound: bool,
+    /// The peer's name.
+    pub peer: String,
+    /// Why it was refused, for programs.
+    pub code: String,
+    /// Why it was refused, for people.
+    pub message: String,
+    /// The change as JSON text.
+    pub change: String,
+    /// Since when, in microseconds since the Unix epoch.
+    pub since: i64,
+}
+
+impl Replica {
+    /// The changes that were refused, here or by a peer. Those that can pass later are tried again in each round.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Error> {
+        let letters = dead_letters::list(&self.core.db, None).await?.into_iter();
+        let public = letters.map(|(_, letter)| DeadLetter {
+            inbound: letter.direction == Direction::Inbound.as_str(),
+            peer: letter.peer,
+            code: letter.code,
+            message: letter.message,
+            change: letter.change,
+            since: letter.since,
+        });
+        Ok(public.collect())
+    }
+
+    pub(crate) fn table_names(&self) -> Vec<String> {
+        self.core.registry.iter().map(|table| table.name.clone()).collect()
+    }
+
+    /// Ticks for each commit that recorded something.
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.core.commits.subscribe()
+    }
+
+    pub(crate) async fn peer_state(&self, peer: &str, scope: &str) -> Result<PeerState, Error> {
+        peers::load(&self.core.db, peer, scope).await
+    }
+
+    pub(crate) async fn save_peer_state(&self, peer: &str, scope: &str, state: &PeerState) -> Result<(), Error> {
+        self.write(async |tx| peers::save(tx, peer, scope, state).await).await
+    }
+
+    /// Merges changes of any tables. `from_replica` is the identity of the database they came from.
+    pub(crate) async fn merge_changes(&self, changes: &[Change], from_replica: &str) -> Result<Merged, Error> {
+        merge(&self.core, changes, from_replica).await
+    }
+
+    pub(crate) async fn keep_dead_letters(
+        &self,
+        direction: Direction,
+        peer: &str,
+        letters: &[(Change, Rejection)],
+    ) -> Result<(), Error> {
+        let letters: Vec<_> = letters
+            .iter()
+            .map(|(change, rejection)| Letter {
+                direction: direction.as_str().to_owned(),
+                peer: peer.to_owned(),
+                code: rejection.code.as_str().to_owned(),
+                message: rejection.message.clone(),
+                change: serde_json::to_string(change).unwrap_or_default(),
+                since: self.core.clock.now_micros(),
+            })
+            .collect();
+        self.write(async |tx| Ok(dead_letters::put(tx, &letters).await?)).await
+    }
+
+    pub(crate) async fn retryable_dead_letters(&self, direction: Direction, peer: &str) -> Result<Vec<Retry>, Error> {
+        let letters = dead_letters::list(&self.core.db, Some((direction.as_str(), peer))).await?;
+        let retries = letters.into_iter().filter_map(|(id, letter)| {
+            let code: RejectionCode = serde_json::from_value(letter.code.into()).ok()?;
+            let change = serde_json::from_str(&letter.change).ok()?;
+            code.can_pass_later().then_some(Retry { id, change })
+        });
+        Ok(retries.collect())
+    }
+
+    pub(crate) async fn drop_dead_letters(&self, ids: &[String]) -> Result<(), Error> {
+        self.write(async |tx| Ok(dead_letters::remove(tx, ids).await?)).await
+    }
+
+    /// Runs bookkeeping in a transaction of its own.
+    pub(super) async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (tx, _session) = self.core.begin(TransactionOptions::default()).await?;
+        match work(&tx).await {
+            Ok(value) => {
+                tx.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                tx.rollback().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The changes of `tables` after a position, in commit order, but for those that came from the replica `not_via`. A
+    /// page holds whole transactions, unless one alone is larger than `limit`.
+    pub(crate) async fn changes_after(
+        &self,
+        tables: &[String],
+        after: &Position,
+        not_via: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        // One snapshot for all tables, or a transaction would be seen in parts.
+        let tx = self.core.db.begin().await?;
+        let page = self.page_in(&tx, tables, after, not_via, limit.max(1)).await;
+        tx.rollback().await?;
+        page
+    }
+
+    async fn page_in(
+        &self,
+        tx: &DatabaseTransaction,
+        tables: &[String],
+        after: &Position,
+        not_via: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        let newest = version::newest(tx, &self.core.registry).await?;
+        let mut found: Vec<(i64, Within, Change)> = Vec::new();
+        for name in tables {
+            let table = self.core.registry.require(name)?;
+            let key = after.within.as_ref().map(|within| CellKey::new(within.2.clone(), within.3.clone()));
+            let place = place_in(table, after, key.as_ref());
+            let cells = shadow::page(tx, table, &place, not_via, limit + 1).await?;
+            for Versioned { version, stored } in cells {
+                let within = Within(
+                    name.clone(),
+                    stored.pk.clone(),
+                    stored.key.field.clone(),
+                    stored.key.cell.clone(),
+                );
+                found.push((version, within, to_change(table, stored.pk, stored.key, stored.content)));
+            }
+        }
+        found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        Ok(cut(found, newest, limit))
+    }
+}
+
+/// Where to go on in one table: tables are passed through in the order of their names within a version.
+fn place_in<'a>(table: &Table, after: &'a Position, key: Option<&'a CellKey>) -> Place<'a> {
+    let whole = |version| Place { version, after: None };
+    match (&after.within, key) {
+        (Some(within), Some(key)) => match table.name.cmp(&within.0) {
+            std::cmp::Ordering::Less => whole(after.version + 1),
+            std::cmp::Ordering::Equal => Place {
+                version: after.version + 1,
+                after: Some((&within.1, key)),
+            },
+            std::cmp::Ordering::Greater => whole(after.version),
+        },
+        _ => whole(after.version),
+    }
+}
+
+/// Cuts off what is beyond the limit, at the end of a transaction when there is one.
+fn cut(mut found: Vec<(i64, Within, Change)>, newest: i64, limit: usize) -> Page {
+    if found.len() <= limit {
+        let newest = found.last().map_or(newest, |(version, ..)| newest.max(*version));
+        return Page {
+            changes: found.into_iter().map(|(_, _, change)| change).collect(),
+            position: Position { version: newest, within: None },
+            has_more: false,
+        };
+    }
+    let beyond = found[limit].0;
+    let whole = found.iter().take_while(|(version, ..)| *version < beyond).count();
+    let position = if whole > 0 {
+        found.truncate(whole);
+        Position { version: found[whole - 1].0, within: None }
+    } else {
+        found.truncate(limit);
+        Position {
+            version: beyond - 1,
+            within: found.last().map(|(_, within, _)| within.clone()),
+        }
+    };
+    Page {
+        changes: found.into_iter().map(|(_, _, change)| change).collect(),
+        position,
+        has_more: true,
+    }
+}
+
+/// A stored cell in the form in which it travels.
+fn to_change(table: &Table, pk: String, key: CellKey, content: Content) -> Change {
+    let (epoch, hlc) = match &content {
+        Content::Head(head) => (head.epoch, head.hlc.clone()),
+        Content::Cell(cell) => (cell.epoch, cell.hlc.clone()),
+    };
+    let mut change = Change {
+        table: table.name.clone(),
+        pk,
+        field: key.field,
+        cell: key.cell,
+        crdt_type: "record".into(),
+        epoch,
+        node_id: hlc.node.clone(),
+        hlc,
+        value: None,
+        counter: None,
+        set: None,
+        tombstone: false,
+    };
+    match content {
+        Content::Head(head) => {
+            change.tombstone = head.birth.is_none();
+            change.value = head.birth.as_ref().map(birth_json);
+        }
+        Content::Cell(cell) => {
+            change.crdt_type = cell.state.kind().as_str().into();
+            match cell.state {
+                State::Lww(value) => change.value = Some(value),
+                State::Counter(totals) => change.counter = serde_json::to_value(totals).ok(),
+                State::Set(element) => {
+                    change.tombstone = !element.is_present();
+                    change.set = Some(tags_json(&element));
+                    change.value = Some(element.value);
+                }
+            }
+        }
+    }
+    change
+}

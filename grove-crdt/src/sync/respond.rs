@@ -1,0 +1,209 @@
+//! The answering side of the protocol, with no HTTP in it: the server and the memory transport share it.
+
+use serde::Deserialize as _;
+
+use crate::{
+    clock::{Hlc, NodeId},
+    error::Error,
+    replica::Replica,
+    store::identity,
+    sync::{
+        Change, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
+        cursor::Cursor,
+    },
+};
+
+/// Who asks, as an authenticator has named them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// A name for logs and metrics.
+    pub name: String,
+    /// The only node id this peer may speak for; any when absent.
+    pub node: Option<NodeId>,
+}
+
+impl Peer {
+    /// A peer that may speak for any node id.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), node: None }
+    }
+
+    /// Binds the peer to one node id.
+    #[must_use]
+    pub fn bound_to(mut self, node: NodeId) -> Self {
+        self.node = Some(node);
+        self
+    }
+}
+
+/// Why a request as a whole was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request does not make sense.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The peer is bound to another node id.
+    #[error("this token is bound to node `{bound}`, but the request says it comes from `{claimed}`")]
+    WrongNode {
+        /// The id the peer is bound to.
+        bound: NodeId,
+        /// The id in the request.
+        claimed: NodeId,
+    },
+    /// The node id is used by two databases.
+    #[error("{0}")]
+    NodeConflict(String),
+    /// A table that is not replicated here.
+    #[error("table `{0}` is not replicated here")]
+    UnknownTable(String),
+    /// This side failed.
+    #[error(transparent)]
+    Internal(#[from] crate::error::Error),
+}
+
+/// How many changes a pull is answered with at most, whatever it asks for.
+const MAX_PAGE: usize = 10_000;
+
+/// How many changes a pull is answered with when it does not say.
+const DEFAULT_PAGE: usize = 1_000;
+
+/// Answers a pull.
+///
+/// # Errors
+///
+/// A peer that speaks for another node, a node id that two databases use, a table that is not replicated here, a filter,
+/// a cursor that is none; or the database fails.
+pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Result<PullResponse, Refusal> {
+    if request.filter.is_some() {
+        return Err(Refusal::BadRequest("filters are not supported; leave `filter` out".into()));
+    }
+    for (index, table) in request.tables.iter().enumerate() {
+        if replica.core.registry.get(table).is_none() {
+            return Err(Refusal::UnknownTable(table.chars().take(80).collect()));
+        }
+        if request.tables[..index].contains(table) {
+            return Err(Refusal::BadRequest(format!("table `{table}` is named twice")));
+        }
+    }
+    admit(replica, peer, &request.node_id, &request.replica_id).await?;
+    let (position, restarted) = position(replica, request.cursor.as_deref()).await?;
+    let limit = request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let via = Some(request.replica_id.as_str());
+    let page = replica.changes_after(&request.tables, &position, via, limit).await?;
+    let cursor = Cursor {
+        replica_id: replica.replica_id().to_owned(),
+        incarnation: replica.core.incarnation.clone(),
+        position: page.position,
+    };
+    Ok(PullResponse {
+        replica_id: replica.replica_id().to_owned(),
+        node_id: replica.node_id().clone(),
+        latest_hlc: page.changes.iter().map(|change| &change.hlc).max().cloned(),
+        changes: page.changes,
+        cursor: cursor.encode(),
+        has_more: page.has_more,
+        restarted,
+    })
+}
+
+/// Answers a push. Each change is judged alone.
+///
+/// # Errors
+///
+/// A peer that speaks for another node, a node id that two databases use; or the database fails.
+pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Result<PushResponse, Refusal> {
+    admit(replica, peer, &request.node_id, &request.replica_id).await?;
+    let mut changes = Vec::with_capacity(request.changes.len());
+    let mut places = Vec::with_capacity(request.changes.len());
+    let mut rejected = Vec::new();
+    for (index, json) in request.changes.iter().enumerate() {
+        match Change::deserialize(json) {
+            Ok(change) => {
+                changes.push(change);
+                places.push(index);
+            }
+            Err(error) => rejected.push(Rejection {
+                index,
+                code: RejectionCode::Malformed,
+                message: error.to_string(),
+            }),
+        }
+    }
+    let merged = replica.merge_changes(&changes, &request.replica_id).await?;
+    rejected.extend(merged.rejected.into_iter().map(|rejection| Rejection {
+        index: places[rejection.index],
+        ..rejection
+    }));
+    rejected.sort_by_key(|rejection| rejection.index);
+    let taken = (0..).zip(&request.changes).filter(|(index, _)| rejected.iter().all(|r| r.index != *index));
+    let latest = taken.filter_map(|(_, json)| Hlc::deserialize(json.get("hlc")?).ok()).max();
+    Ok(PushResponse {
+        replica_id: replica.replica_id().to_owned(),
+        node_id: replica.node_id().clone(),
+        merged: merged.merged,
+        conflicts: merged.conflicts,
+        latest_hlc: latest,
+        rejected,
+    })
+}
+
+/// Lets a request in, or says why not: one node id is one writer, on one database.
+async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) -> Result<(), Refusal> {
+    if let Some(bound) = &peer.node
+        && bound != node
+    {
+        return Err(Refusal::WrongNode {
+            bound: bound.clone(),
+            claimed: node.clone(),
+        });
+    }
+    if node.is_baseline() || replica_id.is_empty() || replica_id.len() > 64 {
+        return Err(Refusal::BadRequest("`node_id` and `replica_id` must name the asking replica".into()));
+    }
+    if replica_id == replica.replica_id() {
+        return Err(Refusal::NodeConflict(format!(
+            "node `{node}` asks from this very database; replicas of one database need not be synced"
+        )));
+    }
+    if node == replica.node_id() {
+        return Err(Refusal::NodeConflict(format!(
+            "node id `{node}` is this replica's own; give the other one an id of its own"
+        )));
+    }
+    let known = identity::known_database(&replica.core.db, node.as_str()).await.map_err(Error::from)?;
+    let other = match known {
+        Some(known) => (known != replica_id).then_some(known),
+        None => {
+            let claim = replica.write(async |tx| Ok(identity::claim_node(tx, node.as_str(), replica_id).await?));
+            claim.await?
+        }
+    };
+    match other {
+        None => Ok(()),
+        Some(_) => Err(Refusal::NodeConflict(format!(
+            "node id `{node}` is used by another database already; give this one an id of its own, or have the server forget the other (`Replica::forget_node`)"
+        ))),
+    }
+}
+
+/// Where a cursor points, and whether it had to be moved back because its history is gone.
+async fn position(replica: &Replica, cursor: Option<&str>) -> Result<(Position, bool), Refusal> {
+    let Some(text) = cursor else {
+        return Ok((Position::default(), false));
+    };
+    let Some(cursor) = Cursor::decode(text) else {
+        return Err(Refusal::BadRequest("`cursor` is none that this server gave out".into()));
+    };
+    if cursor.replica_id != replica.replica_id() {
+        return Ok((Position::default(), true));
+    }
+    let end = identity::trusted_until(&replica.core.db, &cursor.incarnation).await.map_err(Error::from)?;
+    match end {
+        Some(end) if cursor.position.version <= end => Ok((cursor.position, false)),
+        // What this database and the lost history have in common ends where the incarnation did.
+        Some(end) => Ok((Position { version: end, within: None }, true)),
+        None => Ok((Position::default(), true)),
+    }
+}

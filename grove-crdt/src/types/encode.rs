@@ -1,0 +1,85 @@
+//! The JSON of states, as shadow tables keep it and as it travels.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    clock::NodeId,
+    types::{Birth, BirthValue, Element, Kind, Tags, Totals, exact_i64, set::element_key},
+};
+
+/// A birth: its values by field, grouped by kind, so that a node which does not know a field can merge it.
+pub(crate) fn birth_json(birth: &Birth) -> Json {
+    let mut groups = Map::new();
+    for (field, born) in birth {
+        let group = groups
+            .entry(born.kind.as_str())
+            .or_insert_with(|| Json::Object(Map::new()));
+        if let Json::Object(group) = group {
+            group.insert(field.clone(), born.value.clone());
+        }
+    }
+    Json::Object(groups)
+}
+
+/// The way back, or what is wrong.
+pub(crate) fn parse_birth(json: &Json) -> Result<Birth, String> {
+    let groups = json.as_object().ok_or("a birth is a JSON object")?;
+    let mut birth = Birth::new();
+    for (name, group) in groups {
+        let kind: Kind = name
+            .parse()
+            .map_err(|()| format!("field kind `{name}` is not known here"))?;
+        let values = group
+            .as_object()
+            .ok_or_else(|| format!("the `{name}` values of a birth are a JSON object"))?;
+        for (field, value) in values {
+            let fits = match kind {
+                Kind::Lww => true,
+                Kind::Counter => exact_i64(value).is_some(),
+                Kind::Set => value.is_array(),
+            };
+            if !fits {
+                return Err(format!("field `{field}`: {value} is no {kind}"));
+            }
+            let value = value.clone();
+            if birth.insert(field.clone(), BirthValue { kind, value }).is_some() {
+                return Err(format!("field `{field}` is given twice"));
+            }
+        }
+    }
+    Ok(birth)
+}
+
+/// A counter's totals.
+pub(crate) fn parse_totals(json: &Json) -> Result<Totals, String> {
+    serde_json::from_value(json.clone()).map_err(|error| error.to_string())
+}
+
+/// The per-node tags of a set element.
+pub(crate) fn tags_json(element: &Element) -> Json {
+    let nodes = element.nodes.iter().map(|(node, tags)| {
+        let mut parts = Map::new();
+        for (name, point) in [("add", tags.add), ("rem", tags.rem)] {
+            if let Some((ts, counter)) = point {
+                parts.insert(name.into(), Json::from(vec![Json::from(ts), Json::from(counter)]));
+            }
+        }
+        (node.to_string(), Json::Object(parts))
+    });
+    Json::Object(nodes.collect())
+}
+
+/// An element from its value and its tags.
+pub(crate) fn parse_element(value: Json, tags: &Json) -> Result<Element, String> {
+    let nodes: BTreeMap<NodeId, Tags> =
+        serde_json::from_value(tags.clone()).map_err(|error| error.to_string())?;
+    Ok(Element { value, nodes })
+}
+
+/// The value of an element whose cell key says it already, `None` when the key is a hash.
+pub(crate) fn element_of_key(key: &str) -> Option<Json> {
+    let value: Json = serde_json::from_str(key).ok()?;
+    (element_key(&value) == key).then_some(value)
+}

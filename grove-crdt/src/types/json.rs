@@ -1,0 +1,124 @@
+//! One text for one JSON value, and integers that a JavaScript reader gets exactly.
+
+use std::{cmp::Ordering, fmt::Write as _};
+
+use serde_json::Value as Json;
+
+/// The greatest integer up to which a JavaScript number is exact.
+const MAX_EXACT: i64 = 1 << 53;
+
+/// The value's canonical text: no white space, object keys in byte order.
+pub(crate) fn canonical(value: &Json) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Json, out: &mut String) {
+    match value {
+        Json::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        Json::Object(map) => {
+            let mut keys: Vec<_> = map.keys().collect();
+            keys.sort_unstable();
+            out.push('{');
+            for (index, key) in keys.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_canonical(&Json::String(key.clone()), out);
+                out.push(':');
+                write_canonical(&map[key], out);
+            }
+            out.push('}');
+        }
+        // Writing to a String can't fail.
+        scalar => drop(write!(out, "{scalar}")),
+    }
+}
+
+/// A total order of values, used where two of them claim the same clock. Numbers compare as numbers.
+pub(super) fn compare(a: &Json, b: &Json) -> Ordering {
+    match (exact_i64(a), exact_i64(b)) {
+        (Some(x), Some(y)) if x != y => x.cmp(&y),
+        _ => canonical(a).cmp(&canonical(b)),
+    }
+}
+
+/// `value` as JSON: a number while a JavaScript reader gets it exactly, a string beyond.
+pub(crate) fn i64_json(value: i64) -> Json {
+    if (-MAX_EXACT..=MAX_EXACT).contains(&value) {
+        value.into()
+    } else {
+        value.to_string().into()
+    }
+}
+
+/// As [`i64_json`], for unsigned values.
+pub(crate) fn u64_json(value: u64) -> Json {
+    i64::try_from(value).map_or_else(|_| value.to_string().into(), i64_json)
+}
+
+/// The integer that `value` stands for, in either of its forms.
+pub(crate) fn exact_i64(value: &Json) -> Option<i64> {
+    match value {
+        Json::Number(number) => number.as_i64(),
+        Json::String(text) => canonical_digits(text).then(|| text.parse().ok()).flatten(),
+        _ => None,
+    }
+}
+
+/// As [`exact_i64`], for unsigned values.
+pub(crate) fn exact_u64(value: &Json) -> Option<u64> {
+    match value {
+        Json::Number(number) => number.as_u64(),
+        Json::String(text) => canonical_digits(text).then(|| text.parse().ok()).flatten(),
+        _ => None,
+    }
+}
+
+/// `parse` would take `+1` and `007` too; one number has one text.
+fn canonical_digits(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn key_order_does_not_matter() {
+        let a: Json = serde_json::from_str(r#"{"b":[1,{"d":1,"c":2}],"a":"\u00e9"}"#).unwrap();
+        assert_eq!(canonical(&a), r#"{"a":"é","b":[1,{"c":2,"d":1}]}"#);
+    }
+
+    #[test]
+    fn integers_beyond_2_53_are_strings_and_come_back() {
+        for value in [0, -1, MAX_EXACT, -MAX_EXACT, MAX_EXACT + 1, i64::MAX, i64::MIN] {
+            assert_eq!(exact_i64(&i64_json(value)), Some(value));
+        }
+        assert_eq!(i64_json(i64::MAX), json!("9223372036854775807"));
+        assert_eq!(i64_json(MAX_EXACT), json!(9_007_199_254_740_992_i64));
+        assert_eq!(exact_u64(&u64_json(u64::MAX)), Some(u64::MAX));
+        for text in ["+1", "007", "", "-", "1.0", "0x1"] {
+            assert_eq!(exact_i64(&json!(text)), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ties_compare_numbers_as_numbers() {
+        assert_eq!(compare(&json!(9), &json!(10)), Ordering::Less);
+        assert_eq!(compare(&json!("a"), &json!("b")), Ordering::Less);
+        assert_eq!(compare(&json!(1.5), &json!(1.5)), Ordering::Equal);
+    }
+}

@@ -1,0 +1,375 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::{
+    clock::{Hlc, NodeId},
+    types::{
+        Cell, CellKey, Element, Kind, State, Totals,
+        counter::checked_value,
+        json::{self, canonical, exact_i64},
+        set::element_key,
+    },
+};
+
+/// The values a record was born with, by field.
+pub(crate) type Birth = BTreeMap<String, BirthValue>;
+
+/// One value given at birth. The kind stands beside it, so that a node which does not know the field yet can merge it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BirthValue {
+    pub kind: Kind,
+    pub value: Json,
+}
+
+/// The head cell: whether the record lives, and what it was born with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Head {
+    pub epoch: u32,
+    pub hlc: Hlc,
+    /// Present when the epoch is odd.
+    pub birth: Option<Birth>,
+}
+
+/// One unit of merging, as it travels.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    Head(Head),
+    Cell(CellKey, Cell),
+}
+
+/// The whole state of one record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Record {
+    head: Option<Head>,
+    cells: BTreeMap<CellKey, Cell>,
+}
+
+impl Record {
+    /// A record as it was stored.
+    pub(crate) fn stored(head: Option<Head>, cells: BTreeMap<CellKey, Cell>) -> Self {
+        Self { head, cells }
+    }
+
+    pub(crate) fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    pub(crate) fn cells(&self) -> &BTreeMap<CellKey, Cell> {
+        &self.cells
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.birth.is_some())
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.head.as_ref().map_or(0, |head| head.epoch)
+    }
+
+    /// The newest clock value in the record.
+    pub(crate) fn clock(&self) -> Option<&Hlc> {
+        let cells = self.cells.values().map(|cell| &cell.hlc);
+        self.head.iter().map(|head| &head.hlc).chain(cells).max()
+    }
+
+    /// Joins what came from elsewhere. The representation is normal again when this returns.
+    pub(crate) fn merge(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            match change {
+                Change::Head(head) => self.merge_head(head),
+                Change::Cell(key, cell) => self.merge_cell(key, &cell),
+            }
+        }
+        self.normalise();
+    }
+
+    fn merge_head(&mut self, theirs: Head) {
+        let Some(mine) = &mut self.head else {
+            self.head = Some(theirs);
+            return;
+        };
+        if theirs.epoch != mine.epoch {
+            if theirs.epoch > mine.epoch {
+                *mine = theirs;
+            }
+            return;
+        }
+        let ours = mine.clone();
+        match (&mut mine.birth, &theirs.birth) {
+            (Some(birth), Some(other)) if ours.hlc == theirs.hlc => {
+                for (field, value) in other {
+                    birth
+                        .entry(field.clone())
+                        .and_modify(|mine| join_birth_value(mine, value))
+                        .or_insert_with(|| value.clone());
+                }
+            }
+            _ if theirs.hlc > ours.hlc => *mine = theirs.clone(),
+            _ => {}
+        }
+        // What the head holds is in its contributions too; the normal form drops what is said twice.
+        for (key, cell) in contributions(&ours).chain(contributions(&theirs)) {
+            self.merge_cell(key, &cell);
+        }
+    }
+
+    fn merge_cell(&mut self, key: CellKey, cell: &Cell) {
+        match self.cells.get_mut(&key) {
+            Some(mine) => mine.join(&key.cell, cell),
+            None => drop(self.cells.insert(key, cell.clone())),
+        }
+    }
+
+    /// Brings the cells into the one form that the module's invariants describe.
+    fn normalise(&mut self) {
+        let Some(head) = &self.head else { return };
+        let epoch = head.epoch;
+        let alive = head.birth.is_some();
+        self.cells
+            .retain(|_, cell| cell.epoch > epoch || (alive && cell.epoch == epoch));
+        if self.cells.is_empty() {
+            return;
+        }
+        for (key, born) in contributions(head) {
+            let Some(cell) = self.cells.get_mut(&key) else {
+                continue;
+            };
+            if cell.epoch == epoch {
+                cell.join(&key.cell, &born);
+                if *cell == born {
+                    self.cells.remove(&key);
+                }
+            }
+        }
+    }
+
+    // ---- What a local writer does. `at` is above every clock value of the record. ----
+
+    /// The row came into being with these values.
+    pub(crate) fn born(&mut self, at: &Hlc, birth: Birth) {
+        let epoch = match self.epoch() {
+            epoch if epoch % 2 == 1 => epoch,
+            epoch => epoch + 1,
+        };
+        self.merge([Change::Head(Head {
+            epoch,
+            hlc: at.clone(),
+            birth: Some(birth),
+        })]);
+    }
+
+    /// The row was there before it was replicated: a write that every real one beats.
+    pub(crate) fn adopted(&mut self, birth: Birth) {
+        if self.is_alive() {
+            let head = Head {
+                epoch: self.epoch(),
+                hlc: Hlc::baseline(),
+                birth: Some(birth),
+            };
+            let cells: Vec<_> = contributions(&head).collect();
+            self.merge(cells.into_iter().map(|(key, cell)| Change::Cell(key, cell)));
+        } else {
+            self.born(&Hlc::baseline(), birth);
+        }
+    }
+
+    /// The row is gone. One that was never recorded counts as adopted before.
+    pub(crate) fn died(&mut self, at: &Hlc) {
+        let epoch = match self.epoch() {
+            0 => 2,
+            epoch if epoch % 2 == 1 => epoch + 1,
+            epoch => epoch,
+        };
+        self.merge([Change::Head(Head {
+            epoch,
+            hlc: at.clone(),
+            birth: None,
+        })]);
+    }
+
+    /// An `lww` field was written.
+    pub(crate) fn assign(&mut self, field: &str, at: &Hlc, value: Json) {
+        self.write(CellKey::new(field, ""), at, State::Lww(value));
+    }
+
+    /// A counter was moved by this node. `None` when a total would leave its range.
+    #[must_use]
+    pub(crate) fn increment(&mut self, field: &str, at: &Hlc, by: i64) -> Option<()> {
+        let key = CellKey::new(field, at.node.as_str());
+        let before = match self.current(&key).map(|cell| cell.state) {
+            Some(State::Counter(totals)) => totals,
+            _ => Totals::default(),
+        };
+        let totals = before.plus(by)?;
+        self.write(key, at, State::Counter(totals));
+        Some(())
+    }
+
+    /// An element was added by this node.
+    pub(crate) fn insert(&mut self, field: &str, at: &Hlc, value: Json) {
+        let key = CellKey::new(field, element_key(&value));
+        self.write(key, at, State::Set(Element::added(value, at)));
+    }
+
+    /// Every addition of the element seen so far was removed.
+    pub(crate) fn remove(&mut self, field: &str, at: &Hlc, value: &Json) {
+        let key = CellKey::new(field, element_key(value));
+        if let Some(State::Set(mut element)) = self.current(&key).map(|cell| cell.state) {
+            element.remove();
+            self.write(key, at, State::Set(element));
+        }
+    }
+
+    fn write(&mut self, key: CellKey, at: &Hlc, state: State) {
+        let cell = Cell {
+            epoch: self.epoch(),
+            hlc: at.clone(),
+            state,
+        };
+        self.merge([Change::Cell(key, cell)]);
+    }
+
+    /// The state at a place of the living record: its cell, or what its birth contributes.
+    fn current(&self, key: &CellKey) -> Option<Cell> {
+        let head = self.head.as_ref()?;
+        match self.cells.get(key) {
+            Some(cell) if cell.epoch == head.epoch => Some(cell.clone()),
+            _ => contribution_of(head, &key.field)
+                .into_iter()
+                .find(|(born, _)| born == key)
+                .map(|(_, cell)| cell),
+        }
+    }
+
+    // ---- What a reader sees ----
+
+    /// The states of a field of the living record, by cell key.
+    pub(crate) fn field(&self, field: &str) -> BTreeMap<String, Cell> {
+        let Some(head) = self.head.as_ref().filter(|head| head.birth.is_some()) else {
+            return BTreeMap::new();
+        };
+        let born = contribution_of(head, field)
+            .into_iter()
+            .map(|(key, cell)| (key.cell, cell));
+        let mut states: BTreeMap<_, _> = born.collect();
+        let from = CellKey::new(field, "");
+        let cells = self.cells.range(from..);
+        for (key, cell) in cells.take_while(|(key, _)| key.field == field) {
+            if cell.epoch == head.epoch {
+                states.insert(key.cell.clone(), cell.clone());
+            }
+        }
+        states
+    }
+
+    /// Whether the record says anything about the field.
+    pub(crate) fn knows(&self, field: &str) -> bool {
+        let born = self.head.as_ref().and_then(|head| head.birth.as_ref());
+        born.is_some_and(|birth| birth.contains_key(field)) || !self.field(field).is_empty()
+    }
+
+    /// The field's value, `None` when the record says nothing about it.
+    ///
+    /// # Errors
+    ///
+    /// A counter whose value leaves the range of `i64`.
+    pub(crate) fn value(&self, field: &str, kind: Kind) -> Result<Option<Json>, Overflow> {
+        if !self.knows(field) {
+            return Ok(None);
+        }
+        let states = self.field(field).into_values().map(|cell| cell.state);
+        Ok(match kind {
+            Kind::Lww => states
+                .filter_map(|state| match state {
+                    State::Lww(value) => Some(value),
+                    _ => None,
+                })
+                .next_back(),
+            Kind::Counter => {
+                let totals = states.filter_map(|state| match state {
+                    State::Counter(totals) => Some(totals),
+                    _ => None,
+                });
+                Some(json::i64_json(checked_value(totals).ok_or(Overflow)?))
+            }
+            Kind::Set => Some(Json::Array(present(states))),
+        })
+    }
+}
+
+/// A counter's value left the range of `i64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+/// The present elements, in the byte order of their canonical texts.
+fn present(states: impl Iterator<Item = State>) -> Vec<Json> {
+    let mut elements: Vec<_> = states
+        .filter_map(|state| match state {
+            State::Set(element) if element.is_present() => Some(element.value),
+            _ => None,
+        })
+        .collect();
+    elements.sort_by_cached_key(canonical);
+    elements
+}
+
+/// The cells that a birth stands for.
+fn contributions(head: &Head) -> impl Iterator<Item = (CellKey, Cell)> + '_ {
+    let fields = head.birth.iter().flat_map(|birth| birth.keys());
+    fields.flat_map(|field| contribution_of(head, field))
+}
+
+fn contribution_of(head: &Head, field: &str) -> Vec<(CellKey, Cell)> {
+    let Some(born) = head.birth.as_ref().and_then(|birth| birth.get(field)) else {
+        return Vec::new();
+    };
+    let cell = |key: String, state| {
+        let cell = Cell {
+            epoch: head.epoch,
+            hlc: head.hlc.clone(),
+            state,
+        };
+        (CellKey::new(field, key), cell)
+    };
+    match (born.kind, &born.value) {
+        (Kind::Lww, value) => vec![cell(String::new(), State::Lww(value.clone()))],
+        (Kind::Counter, value) => {
+            let totals = Totals::of(exact_i64(value).unwrap_or_default());
+            let node: &NodeId = &head.hlc.node;
+            vec![cell(node.to_string(), State::Counter(totals))]
+        }
+        (Kind::Set, Json::Array(elements)) => elements
+            .iter()
+            .map(|value| {
+                let element = Element::added(value.clone(), &head.hlc);
+                cell(element_key(value), State::Set(element))
+            })
+            .collect(),
+        (Kind::Set, _) => Vec::new(),
+    }
+}
+
+/// Joins the values that two births with one clock give to a field.
+fn join_birth_value(mine: &mut BirthValue, theirs: &BirthValue) {
+    match (mine.kind, theirs.kind) {
+        (Kind::Set, Kind::Set) => {
+            let elements = [&mine.value, &theirs.value]
+                .into_iter()
+                .filter_map(Json::as_array)
+                .flatten();
+            let union: BTreeMap<_, _> = elements.map(|value| (canonical(value), value)).collect();
+            mine.value = Json::Array(union.into_values().cloned().collect());
+        }
+        (kind, other) if kind == other => {
+            if json::compare(&theirs.value, &mine.value).is_gt() {
+                mine.value = theirs.value.clone();
+            }
+        }
+        (kind, other) => {
+            if other > kind {
+                *mine = theirs.clone();
+            }
+        }
+    }
+}

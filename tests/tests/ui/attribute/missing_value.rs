@@ -1,0 +1,17 @@
+use grove_crdt::Crdt;
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+#[sea_orm(table_name = "documents")]
+#[crdt(behavior, crate)]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    #[crdt(lww)]
+    pub title: String,
+    #[crdt(default)]
+    pub note: String,
+}
+
+fn main() {}

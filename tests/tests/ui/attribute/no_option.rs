@@ -1,0 +1,19 @@
+use grove_crdt::Crdt;
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+#[sea_orm(table_name = "documents")]
+#[crdt()]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    #[crdt]
+    pub title: String,
+    #[crdt()]
+    pub author: String,
+    #[crdt = "lww"]
+    pub language: String,
+}
+
+fn main() {}

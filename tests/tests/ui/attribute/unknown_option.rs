@@ -1,0 +1,20 @@
+use grove_crdt::Crdt;
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+#[sea_orm(table_name = "documents")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    #[crdt(conter)]
+    pub views: i64,
+    #[crdt(pn_counter)]
+    pub likes: i64,
+    #[crdt(replicated)]
+    pub title: String,
+    #[crdt(latest(by = "clock"), lww)]
+    pub author: String,
+}
+
+fn main() {}

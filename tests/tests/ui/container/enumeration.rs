@@ -1,0 +1,8 @@
+use grove_crdt::Crdt;
+
+#[derive(Crdt)]
+enum Model {
+    Draft,
+}
+
+fn main() {}

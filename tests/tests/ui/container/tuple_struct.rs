@@ -1,0 +1,6 @@
+use grove_crdt::Crdt;
+
+#[derive(Crdt)]
+struct Model(String);
+
+fn main() {}

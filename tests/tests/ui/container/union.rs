@@ -1,0 +1,8 @@
+use grove_crdt::Crdt;
+
+#[derive(Crdt)]
+union Model {
+    id: u64,
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use grove_crdt::{Crdt, OrSet};
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+#[sea_orm(table_name = "documents")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    #[crdt(lww, counter)]
+    pub views: i64,
+    #[crdt(set)]
+    #[crdt(lww)]
+    pub tags: OrSet<String>,
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use grove_crdt::Crdt;
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+#[sea_orm(table_name = "documents")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub left: i32,
+    #[sea_orm(primary_key)]
+    #[crdt(counter)]
+    pub right: i32,
+    #[crdt(lww)]
+    pub title: String,
+}
+
+fn main() {}
