@@ -1,6 +1,6 @@
 //! What generated code names. Not part of the public API: it changes without notice, together with the derive.
 
-pub use async_trait;
+pub use async_trait::async_trait;
 pub use sea_orm;
 
 pub use crate::{

@@ -135,7 +135,6 @@ impl Replica {
     }
 }
 
-use sea_orm::EntityName as _;
 
 #[async_trait]
 impl ConnectionTrait for Replica {

@@ -1,0 +1,89 @@
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::{
+    error::Error,
+    replica::Replica,
+    server::{AllowAnonymous, Authenticator, BearerTokens, Limits, SyncServer},
+    sync::Peer,
+};
+
+/// Stands for the authenticator until one is chosen.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct NoAuthenticator;
+
+/// Makes a [`SyncServer`]; see [`SyncServer::builder`].
+///
+/// There is no [`router`](Self::router) until it is decided who may sync:
+///
+/// ```compile_fail
+/// # fn example(replica: grove_crdt::Replica) {
+/// grove_crdt::server::SyncServer::builder(&replica).router();
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct SyncServerBuilder<A = NoAuthenticator> {
+    replica: Replica,
+    limits: Limits,
+    authenticator: A,
+}
+
+impl SyncServerBuilder {
+    pub(super) fn new(replica: &Replica) -> Self {
+        Self {
+            replica: replica.clone(),
+            limits: Limits::default(),
+            authenticator: NoAuthenticator,
+        }
+    }
+
+    /// Lets in who sends one of these tokens as `Authorization: Bearer …`. Bind each peer to its node id when nodes must
+    /// not write in each other's names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for an empty token, and for two equal ones.
+    pub fn bearer_tokens<T: AsRef<str>>(
+        self,
+        tokens: impl IntoIterator<Item = (T, Peer)>,
+    ) -> Result<SyncServerBuilder<BearerTokens>, Error> {
+        Ok(self.authenticator(BearerTokens::new(tokens)?))
+    }
+
+    /// Lets in everybody, for any node id.
+    pub fn allow_anonymous(self) -> SyncServerBuilder<AllowAnonymous> {
+        self.authenticator(AllowAnonymous)
+    }
+
+    /// Lets in whom an authenticator of your own names, such as a closure over the request's head; see [`Authenticator`].
+    pub fn authenticator<A: Authenticator>(self, authenticator: A) -> SyncServerBuilder<A> {
+        let Self {
+            replica,
+            limits,
+            authenticator: NoAuthenticator,
+        } = self;
+        SyncServerBuilder {
+            replica,
+            limits,
+            authenticator,
+        }
+    }
+}
+
+impl<A> SyncServerBuilder<A> {
+    /// How much is taken and given at once; see [`Limits`] for what holds unless set.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+impl<A: Authenticator> SyncServerBuilder<A> {
+    /// The server's routes, to nest anywhere.
+    pub fn router(self) -> Router {
+        SyncServer::new(self.replica, self.limits, Arc::new(self.authenticator)).router()
+    }
+}

@@ -1,0 +1,116 @@
+//! A request on its way in: what is checked, and in which order, before a handler sees it.
+
+use axum::{
+    body::BodyDataStream,
+    extract::{FromRequest, Request},
+    http::{
+        HeaderMap,
+        header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
+        request::Parts,
+    },
+};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    server::{SyncServer, encoding::Encoding, error::ErrorAnswer, json},
+    sync::{PROTOCOL_HEADER, PROTOCOL_VERSION, Peer},
+};
+
+/// How much of a refused body is read on and thrown away. Whoever is cut off while sending may never see the answer.
+const DISCARDED: usize = 16 << 20;
+
+/// A request, and whom it is from.
+pub(super) struct Incoming<T> {
+    pub peer: Peer,
+    pub request: T,
+}
+
+impl<T: DeserializeOwned + Send> FromRequest<SyncServer> for Incoming<T> {
+    type Rejection = ErrorAnswer;
+
+    async fn from_request(request: Request, server: &SyncServer) -> Result<Self, ErrorAnswer> {
+        let (head, body) = request.into_parts();
+        let mut body = body.into_data_stream();
+        let taken = take(&head, &mut body, server).await;
+        if taken.is_err() {
+            discard(&mut body).await;
+        }
+        taken
+    }
+}
+
+async fn take<T: DeserializeOwned>(
+    head: &Parts,
+    body: &mut BodyDataStream,
+    server: &SyncServer,
+) -> Result<Incoming<T>, ErrorAnswer> {
+    check_version(&head.headers)?;
+    let peer = server.authenticator().authenticate(head).await?;
+    check_type(&head.headers)?;
+    let encoding = Encoding::of(&head.headers)?;
+    let limits = server.limits();
+    check_length(&head.headers, limits.body)?;
+    let text = encoding.decode(read(body, limits.body).await?, limits.body)?;
+    let request = json::read(&text, limits.values)?;
+    Ok(Incoming { peer, request })
+}
+
+/// A request without the header is taken as one of this version.
+fn check_version(headers: &HeaderMap) -> Result<(), ErrorAnswer> {
+    match headers.get(PROTOCOL_HEADER) {
+        Some(version) if version.as_bytes() != PROTOCOL_VERSION.to_string().as_bytes() => {
+            Err(ErrorAnswer::protocol_version(format!(
+                "this server speaks version {PROTOCOL_VERSION} of the protocol, not {version:?}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), ErrorAnswer> {
+    let essence = text(headers, &CONTENT_TYPE).split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(ErrorAnswer::unsupported_media_type(
+            "a request is `content-type: application/json`",
+        ))
+    }
+}
+
+/// Refuses what says itself that it is too large, without reading it.
+fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), ErrorAnswer> {
+    match text(headers, &CONTENT_LENGTH).parse::<u64>() {
+        Ok(length) if length > limit as u64 => Err(ErrorAnswer::body_too_large(limit)),
+        _ => Ok(()),
+    }
+}
+
+/// A header's value; empty when it is missing, or not readable.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+/// Reads a body, of no length that could be trusted.
+async fn read(body: &mut BodyDataStream, limit: usize) -> Result<Vec<u8>, ErrorAnswer> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| ErrorAnswer::malformed("the body broke off"))?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(ErrorAnswer::body_too_large(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn discard(body: &mut BodyDataStream) {
+    let mut discarded = 0;
+    while discarded < DISCARDED {
+        match body.next().await {
+            Some(Ok(chunk)) => discarded += chunk.len(),
+            Some(Err(_)) | None => return,
+        }
+    }
+}

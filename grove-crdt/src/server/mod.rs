@@ -1,0 +1,54 @@
+//! The answering side over HTTP: axum routes to nest into an application.
+//!
+//! ```no_run
+//! use grove_crdt::{Replica, server::SyncServer, sync::Peer};
+//!
+//! # async fn example(replica: Replica) -> Result<(), Box<dyn std::error::Error>> {
+//! let sync = SyncServer::builder(&replica)
+//!     .bearer_tokens([("secret", Peer::new("edge-1").bound_to("edge-1".parse()?))])?
+//!     .router();
+//! let app = axum::Router::new().nest("/sync", sync);
+//! axum::serve(tokio::net::TcpListener::bind("0.0.0.0:8080").await?, app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A request passes these steps, and the first that refuses it answers: the version of the protocol, the
+//! [`Authenticator`], the content type, the size, the JSON, and then what the request says. So nothing is kept from
+//! anybody who has not been named, and nothing is held that is larger than the [`Limits`] allow.
+//!
+//! | route | takes | answers |
+//! |---|---|---|
+//! | `POST /pull` | [`PullRequest`](crate::sync::PullRequest) | [`PullResponse`](crate::sync::PullResponse) |
+//! | `POST /push` | [`PushRequest`](crate::sync::PushRequest) | [`PushResponse`](crate::sync::PushResponse) |
+//!
+//! Bodies are JSON, compressed with gzip or zstd if the other side likes. Every error is an
+//! [`ErrorBody`](crate::sync::ErrorBody):
+//!
+//! | status | codes |
+//! |---|---|
+//! | 400 | `bad_request`, `malformed`, `protocol_version`, `unknown_table` |
+//! | 401 | `unauthenticated` |
+//! | 403 | `forbidden`, `wrong_node` |
+//! | 404, 405 | `not_found`, `method_not_allowed` |
+//! | 409 | `node_conflict` |
+//! | 413, 415 | `too_large`, `unsupported_media_type` |
+//! | 500 | `internal`: what went wrong is logged, and not told |
+
+mod auth;
+mod bearer;
+mod builder;
+mod encoding;
+mod error;
+mod incoming;
+mod json;
+mod limits;
+mod pull;
+mod push;
+mod router;
+
+pub use auth::{AllowAnonymous, AuthError, Authenticator};
+pub use bearer::BearerTokens;
+pub use builder::{NoAuthenticator, SyncServerBuilder};
+pub use limits::Limits;
+pub use router::SyncServer;

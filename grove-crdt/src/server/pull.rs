@@ -1,0 +1,25 @@
+use axum::{Json, extract::State};
+
+use crate::{
+    server::{SyncServer, error::ErrorAnswer, incoming::Incoming},
+    sync::{PullRequest, PullResponse, respond},
+};
+
+/// `POST /pull`
+pub(super) async fn pull(
+    State(server): State<SyncServer>,
+    Incoming { peer, mut request }: Incoming<PullRequest>,
+) -> Result<Json<PullResponse>, ErrorAnswer> {
+    if request.limit == Some(0) {
+        return Err(ErrorAnswer::bad_request("a page of no changes would never end"));
+    }
+    request.limit = Some(server.limits().page_for(request.limit));
+    let answer = respond::pull(server.replica(), &peer, &request).await?;
+    tracing::debug!(
+        peer = peer.name,
+        changes = answer.changes.len(),
+        has_more = answer.has_more,
+        "pulled"
+    );
+    Ok(Json(answer))
+}

@@ -1,0 +1,93 @@
+//! What was refused: kept, so that nothing is lost, and tried again while that can help.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    error::Error,
+    sync::{
+        Change, Retry, Direction, Rejection,
+        round::{Outcome, Round},
+    },
+};
+
+/// The changes that were refused, by their place among those that were offered.
+pub(super) type Refused = BTreeMap<usize, (Change, Rejection)>;
+
+impl Round<'_> {
+    /// Tries again what was refused here before and may be taken by now.
+    pub(super) async fn retry_inbound(&mut self) -> Result<(), Error> {
+        let replica = &self.settings.replica;
+        let letters = replica
+            .retryable_dead_letters(Direction::Inbound, self.peer.name())
+            .await?;
+        let from = self.state.replica_id.clone().unwrap_or_default();
+        for letters in letters.chunks(self.settings.page_size) {
+            let changes: Vec<_> = letters.iter().map(|letter| letter.change.clone()).collect();
+            let refused = self.merge(&changes, &from).await?;
+            self.settle(Direction::Inbound, letters, refused).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends again what the peer refused before and may take by now.
+    pub(super) async fn retry_outbound(&mut self) -> Result<Outcome, Error> {
+        let replica = &self.settings.replica;
+        let letters = replica
+            .retryable_dead_letters(Direction::Outbound, self.peer.name())
+            .await?;
+        for letters in letters.chunks(self.settings.page_size) {
+            let changes: Vec<_> = letters.iter().map(|letter| letter.change.clone()).collect();
+            let Some(refused) = self.deliver(&changes).await? else {
+                return Ok(Outcome::Forgotten);
+            };
+            self.settle(Direction::Outbound, letters, refused).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Keeps refused changes.
+    pub(super) async fn keep(&self, direction: Direction, refused: Refused) -> Result<(), Error> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let letters: Vec<_> = refused.into_values().collect();
+        for (change, rejection) in &letters {
+            let Change { table, pk, field, .. } = change;
+            tracing::debug!(
+                table,
+                pk,
+                field,
+                code = rejection.code.as_str(),
+                "refused: {}",
+                rejection.message
+            );
+        }
+        tracing::warn!(
+            peer = self.peer.name(),
+            ?direction,
+            changes = letters.len(),
+            "changes were refused; they are kept"
+        );
+        self.settings
+            .replica
+            .keep_dead_letters(direction, self.peer.name(), &letters)
+            .await
+    }
+
+    /// Drops the letters that were taken this time, and keeps the new reason of those refused for good now. Those that
+    /// are refused as before stay as they are, so that waiting writes nothing.
+    async fn settle(&self, direction: Direction, letters: &[Retry], mut refused: Refused) -> Result<(), Error> {
+        let taken: Vec<_> = letters
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !refused.contains_key(index))
+            .map(|(_, letter)| letter.id.clone())
+            .collect();
+        refused.retain(|_, (_, rejection)| !rejection.code.can_pass_later());
+        self.keep(direction, refused).await?;
+        if taken.is_empty() {
+            return Ok(());
+        }
+        self.settings.replica.drop_dead_letters(&taken).await
+    }
+}

@@ -1,0 +1,94 @@
+//! The pulling half of a round.
+
+use crate::{
+    error::Error,
+    sync::{
+        Change, Direction, PullRequest, PullResponse, TOO_LARGE, TransportError, TransportErrorKind,
+        letters::Refused,
+        round::{Outcome, Round},
+    },
+};
+
+impl Round<'_> {
+    /// Merges what the peer has committed since the last time, page by page.
+    pub(super) async fn pull(&mut self) -> Result<(), Error> {
+        self.retry_inbound().await?;
+        loop {
+            let cursor = self.state.cursor.clone();
+            let answer = self.ask(cursor.clone()).await?;
+            let who = self.recognise(&answer.replica_id, &answer.node_id, answer.restarted)?;
+            let from_the_start = answer.restarted || cursor.is_none();
+            if who == Outcome::Forgotten && !from_the_start {
+                continue;
+            }
+            if answer.has_more && cursor.as_ref() == Some(&answer.cursor) {
+                let message = "it says that there is more, but its cursor stays where it is";
+                return Err(self.failure(TransportErrorKind::Garbled, message).into());
+            }
+            self.take(&answer).await?;
+            self.state.cursor = Some(answer.cursor);
+            self.save().await?;
+            if !answer.has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One page; a smaller one when it turns out to be too large in bytes.
+    async fn ask(&self, cursor: Option<String>) -> Result<PullResponse, TransportError> {
+        let settings = self.settings;
+        let mut request = PullRequest {
+            node_id: settings.replica.node_id().clone(),
+            replica_id: settings.replica.replica_id().to_owned(),
+            tables: settings.tables.clone(),
+            cursor,
+            limit: None,
+            filter: None,
+        };
+        let mut limit = settings.page_size;
+        loop {
+            request.limit = Some(limit);
+            match settings.retry.send(&settings.jitter, || self.peer.pull(&request)).await {
+                Err(error) if error.code.as_deref() == Some(TOO_LARGE) && limit > 1 => limit /= 2,
+                result => return result,
+            }
+        }
+    }
+
+    /// Merges a page, and keeps what was refused of it.
+    async fn take(&mut self, answer: &PullResponse) -> Result<(), Error> {
+        let changes = &answer.changes;
+        if let Some(stray) = changes.iter().find(|change| !self.asked_for(&change.table)) {
+            let message = format!("it sent changes of table `{}`, which was not asked for", stray.table);
+            return Err(self.failure(TransportErrorKind::Garbled, message).into());
+        }
+        self.report.pulled += changes.len();
+        let refused = self.merge(changes, &answer.replica_id).await?;
+        self.keep(Direction::Inbound, refused).await
+    }
+
+    fn asked_for(&self, table: &str) -> bool {
+        self.settings
+            .tables
+            .binary_search_by(|asked| asked.as_str().cmp(table))
+            .is_ok()
+    }
+
+    /// Merges changes; what was refused comes back by its place.
+    pub(super) async fn merge(&mut self, changes: &[Change], from_replica: &str) -> Result<Refused, Error> {
+        if changes.is_empty() {
+            return Ok(Refused::new());
+        }
+        let merged = self.settings.replica.merge_changes(changes, from_replica).await?;
+        self.report.merged += merged.merged;
+        self.report.conflicts += merged.conflicts;
+        self.report.parked += merged.parked;
+        let refused: Refused = merged
+            .rejected
+            .into_iter()
+            .map(|rejection| (rejection.index, (changes[rejection.index].clone(), rejection)))
+            .collect();
+        self.report.rejected += refused.len();
+        Ok(refused)
+    }
+}

@@ -1,0 +1,113 @@
+//! The pushing half of a round.
+
+use crate::{
+    error::Error,
+    sync::{
+        Change, Direction, PushRequest, PushResponse, Rejection, RejectionCode, TOO_LARGE, TransportError,
+        TransportErrorKind,
+        letters::Refused,
+        round::{Outcome, Round},
+    },
+};
+
+impl Round<'_> {
+    /// Sends what has been committed here since the last time, page by page.
+    pub(super) async fn push(&mut self) -> Result<Outcome, Error> {
+        if self.retry_outbound().await? == Outcome::Forgotten {
+            return Ok(Outcome::Forgotten);
+        }
+        let settings = self.settings;
+        loop {
+            let not_via = self.state.replica_id.as_deref();
+            let page = settings
+                .replica
+                .changes_after(&settings.tables, &self.state.pushed, not_via, settings.page_size)
+                .await?;
+            if !page.changes.is_empty() {
+                let Some(refused) = self.deliver(&page.changes).await? else {
+                    return Ok(Outcome::Forgotten);
+                };
+                self.keep(Direction::Outbound, refused).await?;
+            }
+            self.state.pushed = page.position;
+            self.save().await?;
+            if !page.has_more {
+                return Ok(Outcome::Done);
+            }
+        }
+    }
+
+    /// Sends changes, and returns what the peer refused of them; `None` when it turned out to have another database.
+    ///
+    /// What is too large for the peer goes in parts. They may split a transaction; the peer has it whole when the round
+    /// has ended, as with pages.
+    pub(super) async fn deliver(&mut self, changes: &[Change]) -> Result<Option<Refused>, Error> {
+        let mut refused = Refused::new();
+        let mut parts = vec![(0, changes)];
+        while let Some((start, part)) = parts.pop() {
+            match (self.send(part).await, part) {
+                (Ok(answer), _) => {
+                    if self.recognise(&answer.replica_id, &answer.node_id, false)? == Outcome::Forgotten {
+                        return Ok(None);
+                    }
+                    self.take_down(start, part, answer.rejected, &mut refused)?;
+                }
+                (Err(error), _) if error.code.as_deref() != Some(TOO_LARGE) => return Err(error.into()),
+                (Err(error), [alone]) => {
+                    refused.insert(start, (alone.clone(), too_large(error)));
+                }
+                (Err(_), part) => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([(start + first.len(), second), (start, first)]);
+                }
+            }
+        }
+        self.report.rejected += refused.len();
+        self.report.pushed += changes.len() - refused.len();
+        Ok(Some(refused))
+    }
+
+    async fn send(&self, changes: &[Change]) -> Result<PushResponse, TransportError> {
+        let settings = self.settings;
+        let changes = changes
+            .iter()
+            .map(serde_json::to_value)
+            .collect::<Result<_, _>>()
+            .map_err(|error| {
+                let message = format!("a change can't be written as JSON: {error}");
+                self.failure(TransportErrorKind::Refused, message)
+            })?;
+        let request = PushRequest {
+            node_id: settings.replica.node_id().clone(),
+            replica_id: settings.replica.replica_id().to_owned(),
+            changes,
+        };
+        settings.retry.send(&settings.jitter, || self.peer.push(&request)).await
+    }
+
+    /// Takes down what was refused of the part that begins at `start`.
+    fn take_down(
+        &self,
+        start: usize,
+        part: &[Change],
+        rejected: Vec<Rejection>,
+        refused: &mut Refused,
+    ) -> Result<(), Error> {
+        for rejection in rejected {
+            let Some(change) = part.get(rejection.index) else {
+                let message = format!("it refused change {} of {}", rejection.index, part.len());
+                return Err(self.failure(TransportErrorKind::Garbled, message).into());
+            };
+            refused.insert(start + rejection.index, (change.clone(), rejection));
+        }
+        Ok(())
+    }
+}
+
+fn too_large(error: TransportError) -> Rejection {
+    Rejection {
+        index: 0,
+        code: RejectionCode::Other,
+        message: error.message,
+    }
+}

@@ -1,0 +1,130 @@
+//! One round with one peer: where it stands, and whom it is with. Pulling, pushing and dead letters lie beside it.
+
+use crate::{
+    clock::NodeId,
+    error::Error,
+    sync::{PeerState, SyncReport, Transport, TransportError, TransportErrorKind, syncer::Settings},
+};
+
+/// How often a peer may turn out to have another database within one round. A real one does so once.
+const MAX_RESTARTS: usize = 1;
+
+/// What a round consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    PullAndPush,
+    PushOnly,
+}
+
+/// Whether what was asked for has been done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Outcome {
+    Done,
+    /// The peer has another database than the one its cursors belong to. They are forgotten: start over.
+    Forgotten,
+}
+
+/// One round with one peer.
+pub(crate) struct Round<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) peer: &'a dyn Transport,
+    /// The name under which the peer is remembered together with the choice of tables.
+    scope: String,
+    pub(super) state: PeerState,
+    /// What the database holds of `state`.
+    saved: PeerState,
+    restarts: usize,
+    pub(super) report: SyncReport,
+}
+
+impl<'a> Round<'a> {
+    /// Tells what was done also when it failed on the way.
+    pub(crate) async fn carry_out(
+        settings: &'a Settings,
+        peer: &'a dyn Transport,
+        extent: Extent,
+    ) -> (SyncReport, Result<(), Error>) {
+        let scope = settings.tables.join(",");
+        let state = match settings.replica.peer_state(peer.name(), &scope).await {
+            Ok(state) => state,
+            Err(error) => return (SyncReport::default(), Err(error)),
+        };
+        let mut round = Self {
+            settings,
+            peer,
+            scope,
+            saved: state.clone(),
+            state,
+            restarts: 0,
+            report: SyncReport::default(),
+        };
+        let result = round.run(extent).await;
+        tracing::debug!(peer = peer.name(), report = %round.report, ok = result.is_ok(), "round ended");
+        (round.report, result)
+    }
+
+    async fn run(&mut self, extent: Extent) -> Result<(), Error> {
+        loop {
+            if extent == Extent::PullAndPush {
+                self.pull().await?;
+            }
+            if self.push().await? == Outcome::Done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Compares who answered with who is remembered under the peer's name, and forgets that one when it is another.
+    pub(super) fn recognise(&mut self, replica_id: &str, node: &NodeId, restarted: bool) -> Result<Outcome, Error> {
+        let own = &self.settings.replica;
+        if node == own.node_id() && replica_id != own.replica_id() {
+            return Err(Error::NodeInUse {
+                node: node.to_string(),
+                detail: format!(
+                    "peer `{}` writes under it too, into another database; give one of them another id",
+                    self.peer.name()
+                ),
+            });
+        }
+        let known = self.state.replica_id.get_or_insert_with(|| replica_id.to_owned());
+        if known == replica_id && !restarted {
+            return Ok(Outcome::Done);
+        }
+        self.restarts += 1;
+        if self.restarts > MAX_RESTARTS {
+            let message = "it answers with one database now and with another then";
+            return Err(self.failure(TransportErrorKind::Garbled, message).into());
+        }
+        tracing::info!(
+            peer = self.peer.name(),
+            "the peer's database is another one, or restored: starting over"
+        );
+        self.state = PeerState {
+            replica_id: Some(replica_id.to_owned()),
+            ..PeerState::default()
+        };
+        Ok(Outcome::Forgotten)
+    }
+
+    /// Remembers where the round stands. Writes nothing when it stands where it stood.
+    pub(super) async fn save(&mut self) -> Result<(), Error> {
+        if self.state != self.saved {
+            let replica = &self.settings.replica;
+            replica
+                .save_peer_state(self.peer.name(), &self.scope, &self.state)
+                .await?;
+            self.saved = self.state.clone();
+        }
+        Ok(())
+    }
+
+    pub(super) fn failure(&self, kind: TransportErrorKind, message: impl Into<String>) -> TransportError {
+        TransportError {
+            peer: self.peer.name().to_owned(),
+            kind,
+            code: None,
+            message: message.into(),
+        }
+    }
+}

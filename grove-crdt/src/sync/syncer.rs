@@ -1,0 +1,155 @@
+//! The asking side of the protocol: pulls from peers what is new there, and pushes what is new here.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    replica::Replica,
+    sync::{
+        PeerFailure, RetryPolicy, SyncError, SyncReport, SyncerBuilder, Transport,
+        retry::Jitter,
+        round::{Extent, Round},
+    },
+};
+
+/// Syncs a replica with its peers.
+///
+/// A sync with a peer first pulls, page by page, what has been committed there since the last time, then pushes what has
+/// been committed here. Where it stands is kept in the replica's database, page by page, so a sync that is cut off goes
+/// on from there, and whatever was sent twice is merged once.
+///
+/// A change that is refused blocks no other. It is kept as a dead letter on the side it came to, and tried again with
+/// every sync when it may be taken later, such as one whose clock is ahead.
+///
+/// A peer whose database was recreated or restored is noticed by its identity, and the sync with it starts over.
+///
+/// Clones are handles of one syncer.
+///
+/// ```no_run
+/// use grove_crdt::{Replica, sync::Syncer, transport::MemoryTransport};
+///
+/// # async fn example(replica: Replica, hub: Replica) -> Result<(), Box<dyn std::error::Error>> {
+/// let syncer = Syncer::builder(&replica).peer(MemoryTransport::new(&hub)).build()?;
+/// let report = syncer.sync().await?;
+/// println!("{report}"); // pulled=5 pushed=3 merged=5 conflicts=0
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Syncer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    peers: Vec<Peer>,
+    interval: Duration,
+}
+
+/// What every round of a syncer goes by.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub replica: Replica,
+    /// Sorted.
+    pub tables: Vec<String>,
+    pub page_size: usize,
+    pub retry: RetryPolicy,
+    pub jitter: Jitter,
+}
+
+#[derive(Debug)]
+struct Peer {
+    transport: Arc<dyn Transport>,
+    /// Held during a round: two at once would send everything twice.
+    turn: Mutex<()>,
+}
+
+impl Syncer {
+    /// A syncer of `replica`; add at least one peer.
+    pub fn builder(replica: &Replica) -> SyncerBuilder {
+        SyncerBuilder::new(replica)
+    }
+
+    pub(crate) fn new(settings: Settings, peers: Vec<Arc<dyn Transport>>, interval: Duration) -> Self {
+        let peers = peers
+            .into_iter()
+            .map(|transport| Peer {
+                transport,
+                turn: Mutex::new(()),
+            })
+            .collect();
+        Self(Arc::new(Inner {
+            settings,
+            peers,
+            interval,
+        }))
+    }
+
+    /// Pulls from and pushes to every peer, one after another, so that what comes from one goes on to the next.
+    ///
+    /// The future may be dropped at any time: what was merged stays merged, and the next sync goes on from there.
+    ///
+    /// # Errors
+    ///
+    /// The sync failed with at least one peer, after what the [`RetryPolicy`] allows. All others were synced all the
+    /// same, and the error tells what was done.
+    pub async fn sync(&self) -> Result<SyncReport, SyncError> {
+        self.every_peer(Extent::PullAndPush).await
+    }
+
+    /// Pushes to every peer what has been committed here, without pulling first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Syncer::sync`].
+    pub async fn push_now(&self) -> Result<SyncReport, SyncError> {
+        self.every_peer(Extent::PushOnly).await
+    }
+
+    /// Syncs at once, then at every interval (give or take a tenth, so that many nodes don't come at once), until `stop`
+    /// is cancelled. A failure is logged, and the next sync comes all the same.
+    ///
+    /// When `stop` is cancelled, a request or a transaction under way is given up; neither leaves anything half done.
+    pub async fn run(&self, stop: CancellationToken) {
+        stop.run_until_cancelled(async {
+            loop {
+                match self.sync().await {
+                    Ok(report) => tracing::debug!(%report, "synced"),
+                    Err(error) => tracing::warn!(report = %error.report, "{error}"),
+                }
+                tokio::time::sleep(self.pause()).await;
+            }
+        })
+        .await;
+    }
+
+    fn pause(&self) -> Duration {
+        let interval = self.0.interval;
+        let tenth = interval / 10;
+        self.0
+            .settings
+            .jitter
+            .between(interval.saturating_sub(tenth), interval.saturating_add(tenth))
+    }
+
+    async fn every_peer(&self, extent: Extent) -> Result<SyncReport, SyncError> {
+        let mut report = SyncReport::default();
+        let mut failures = Vec::new();
+        for peer in &self.0.peers {
+            let _turn = peer.turn.lock().await;
+            let transport = &*peer.transport;
+            let (done, result) = Round::carry_out(&self.0.settings, transport, extent).await;
+            report += done;
+            if let Err(error) = result {
+                let peer = transport.name().to_owned();
+                failures.push(PeerFailure { peer, error });
+            }
+        }
+        if failures.is_empty() {
+            Ok(report)
+        } else {
+            Err(SyncError { report, failures })
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The protocol over HTTP, as the server of this crate speaks it.
+
+mod answer;
+mod transport;
+
+pub use transport::HttpTransport;

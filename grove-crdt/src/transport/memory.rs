@@ -1,0 +1,88 @@
+use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    replica::Replica,
+    sync::{
+        Peer, PullRequest, PullResponse, PushRequest, PushResponse, Refusal, Transport, TransportError,
+        TransportErrorKind, respond,
+    },
+};
+
+/// Reaches a replica in the same process, with no network between.
+///
+/// Requests and answers take the form they have on the wire, so what works here works over HTTP. It is named
+/// `memory:` and the peer's node id.
+///
+/// ```no_run
+/// use grove_crdt::{Replica, sync::Syncer, transport::MemoryTransport};
+///
+/// # fn example(edge: &Replica, cloud: &Replica) -> Result<(), grove_crdt::Error> {
+/// let syncer = Syncer::builder(edge).peer(MemoryTransport::new(cloud)).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct MemoryTransport {
+    name: String,
+    replica: Replica,
+}
+
+impl MemoryTransport {
+    /// A way to `replica`.
+    #[must_use]
+    pub fn new(replica: &Replica) -> Self {
+        Self {
+            name: format!("memory:{}", replica.node_id()),
+            replica: replica.clone(),
+        }
+    }
+
+    /// What arrives of `message` on the other side.
+    fn carry<T: DeserializeOwned>(&self, message: &impl Serialize) -> Result<T, TransportError> {
+        serde_json::to_vec(message)
+            .and_then(|bytes| serde_json::from_slice(&bytes))
+            .map_err(|error| self.failure(TransportErrorKind::Garbled, None, error.to_string()))
+    }
+
+    fn refused(&self, refusal: &Refusal) -> TransportError {
+        let kind = match refusal {
+            Refusal::Internal(_) => TransportErrorKind::Unavailable,
+            _ => TransportErrorKind::Refused,
+        };
+        self.failure(kind, Some(refusal.code()), refusal.to_string())
+    }
+
+    fn failure(&self, kind: TransportErrorKind, code: Option<&str>, message: String) -> TransportError {
+        TransportError {
+            peer: self.name.clone(),
+            kind,
+            code: code.map(str::to_owned),
+            message,
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for MemoryTransport {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn pull(&self, request: &PullRequest) -> Result<PullResponse, TransportError> {
+        let request = self.carry(request)?;
+        let answer = respond::pull(&self.replica, &asker(), &request).await;
+        self.carry(&answer.map_err(|refusal| self.refused(&refusal))?)
+    }
+
+    async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError> {
+        let request = self.carry(request)?;
+        let answer = respond::push(&self.replica, &asker(), &request).await;
+        self.carry(&answer.map_err(|refusal| self.refused(&refusal))?)
+    }
+}
+
+/// Nobody has authenticated who asks, so they may speak for any node.
+fn asker() -> Peer {
+    Peer::new("memory")
+}
