@@ -1,20 +1,107 @@
 //! SeaORM tables that are written on many nodes at once, offline included, and come together again without losing a thing.
+//!
+//! ```
+//! # use grove_crdt::__private::sea_orm;
+//! use grove_crdt::prelude::*;
+//! use sea_orm::{ActiveValue::Set, ConnectionTrait, Database, EntityTrait, Schema};
+//!
+//! mod document {
+//!     # use grove_crdt::__private::sea_orm;
+//!     use grove_crdt::{Crdt, OrSet};
+//!     use sea_orm::entity::prelude::*;
+//!
+//!     #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+//!     #[sea_orm(table_name = "documents")]
+//!     pub struct Model {
+//!         #[sea_orm(primary_key, auto_increment = false)]
+//!         pub id: String,
+//!         #[crdt(lww)]
+//!         pub title: String,
+//!         #[crdt(counter)]
+//!         pub view_count: i64,
+//!         #[crdt(set)]
+//!         pub tags: OrSet<String>,
+//!     }
+//!
+//!     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+//!     pub enum Relation {}
+//! }
+//!
+//! async fn open(node: &str) -> Result<Replica, Box<dyn std::error::Error>> {
+//!     let db = Database::connect("sqlite::memory:").await?;
+//!     db.execute(&Schema::new(db.get_database_backend()).create_table_from_entity(document::Entity)).await?;
+//!     Ok(Replica::builder(node).entity::<document::Entity>().open(db).await?)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (cloud, edge) = (open("cloud").await?, open("edge").await?);
+//! document::ActiveModel {
+//!     id: Set("doc-1".into()),
+//!     title: Set("Hello".into()),
+//!     view_count: Set(0),
+//!     tags: Set(OrSet::from(["crdt".to_owned()])),
+//! }
+//! .insert(&edge)
+//! .await?;
+//!
+//! let report = Syncer::builder(&edge).peer(MemoryTransport::new(&cloud)).build()?.sync().await?;
+//! assert_eq!(report.to_string(), "pulled=0 pushed=1 merged=0 conflicts=0");
+//! let there = document::Entity::find_by_id("doc-1").one(&cloud).await?.unwrap();
+//! assert_eq!(there.title, "Hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Overview
+//!
+//! - [`Crdt`] annotates an entity: how each field merges.
+//! - [`Replica`] is the SeaORM connection whose writes are recorded. What it can't capture it refuses, saying how to do it.
+//! - [`Syncer`](sync::Syncer) exchanges changes with peers over a [`Transport`](sync::Transport): in memory, over HTTP
+//!   ([`HttpTransport`](transport::HttpTransport)), or one of yours.
+//! - [`SyncServer`](server::SyncServer) answers over HTTP, as an axum router.
+//! - [`Replica::adopt`] lets rows join that were there before; [`Replica::parked`] and [`Replica::dead_letters`] tell what
+//!   waits and why; [`Replica::inspect`] shows a record.
+//!
+//! # Features
+//!
+//! - `client` (default): [`HttpTransport`](transport::HttpTransport), on reqwest with rustls.
+//! - `server` (default): [`SyncServer`](server::SyncServer), on axum.
+//!
+//! The database driver and the async runtime are chosen through SeaORM's features; the runtime has to be tokio.
+//!
+//! # Merging
+//!
+#![doc = include_str!("../../docs/merging.md")]
+
 mod clock;
 mod entity;
 mod error;
 pub mod hooks;
+pub mod prelude;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
 mod replica;
+#[cfg(feature = "server")]
+pub mod server;
 mod store;
 pub mod sync;
+pub mod transport;
 mod types;
 
 pub use clock::{FakeClock, Hlc, NodeId, SystemClock, WallClock};
 pub use entity::{Counter, CrdtEntity, OrSet};
 pub use error::Error;
 pub use grove_crdt_derive::Crdt;
-pub use replica::*;
-pub use sync::Change;
+pub use replica::{
+    Adopt, AdoptProgress, AdoptReport, CounterPart, FieldState, Inspection, MergeReport, ParkedReason, ParkedRow,
+    RecordState, Replica, ReplicaBuilder, ReplicaTransaction, Untracked, UntrackedTransaction,
+};
+pub use sync::{Change, DeadLetter};
 pub use types::Kind;
+
+/// The README's examples are compiled, and run where they can be.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     error::Error,
     sync::{
-        Change, Retry, Direction, Rejection,
+        Change, Direction, Rejection, Retry,
         round::{Outcome, Round},
     },
 };

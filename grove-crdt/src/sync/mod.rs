@@ -3,12 +3,24 @@
 //! A [`Syncer`](crate::Syncer) pulls a peer's changes page by page from where it stopped last time, merges them, and pushes
 //! its own. The answering side is [`respond`], which knows no HTTP; a [`Transport`] carries requests there.
 
+mod builder;
+mod code;
 mod cursor;
+mod letters;
 mod local;
 mod protocol;
+mod pull;
+mod push;
+mod report;
 pub mod respond;
+mod retry;
+mod round;
+mod syncer;
 mod transport;
 
+pub use builder::SyncerBuilder;
+pub use code::PROTOCOL_HEADER;
+pub(crate) use code::TOO_LARGE;
 pub use local::DeadLetter;
 pub(crate) use local::{Direction, PeerState, Position, Retry};
 pub use protocol::{
@@ -16,3 +28,7 @@ pub use protocol::{
     RejectionCode,
 };
 pub use transport::{Transport, TransportError, TransportErrorKind};
+pub use report::{PeerFailure, SyncError, SyncReport};
+pub use respond::{Peer, Refusal};
+pub use retry::RetryPolicy;
+pub use syncer::Syncer;

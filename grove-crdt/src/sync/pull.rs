@@ -48,7 +48,7 @@ impl Round<'_> {
         let mut limit = settings.page_size;
         loop {
             request.limit = Some(limit);
-            match settings.retry.send(&settings.jitter, || self.peer.pull(&request)).await {
+            match self.answer(|| self.peer.pull(&request)).await {
                 Err(error) if error.code.as_deref() == Some(TOO_LARGE) && limit > 1 => limit /= 2,
                 result => return result,
             }

@@ -18,7 +18,7 @@ impl Round<'_> {
         }
         let settings = self.settings;
         loop {
-            let not_via = self.state.replica_id.as_deref();
+            let not_via = self.state.replica_id.as_deref().filter(|_| !self.resend);
             let page = settings
                 .replica
                 .changes_after(&settings.tables, &self.state.pushed, not_via, settings.page_size)
@@ -30,6 +30,7 @@ impl Round<'_> {
                 self.keep(Direction::Outbound, refused).await?;
             }
             self.state.pushed = page.position;
+            self.resend &= page.has_more;
             self.save().await?;
             if !page.has_more {
                 return Ok(Outcome::Done);
@@ -82,7 +83,7 @@ impl Round<'_> {
             replica_id: settings.replica.replica_id().to_owned(),
             changes,
         };
-        settings.retry.send(&settings.jitter, || self.peer.push(&request)).await
+        self.answer(|| self.peer.push(&request)).await
     }
 
     /// Takes down what was refused of the part that begins at `start`.

@@ -1,5 +1,7 @@
 //! One round with one peer: where it stands, and whom it is with. Pulling, pushing and dead letters lie beside it.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     clock::NodeId,
     error::Error,
@@ -29,12 +31,17 @@ pub(super) enum Outcome {
 pub(crate) struct Round<'a> {
     pub(super) settings: &'a Settings,
     pub(super) peer: &'a dyn Transport,
+    /// Ends the waiting for the peer.
+    stop: &'a CancellationToken,
     /// The name under which the peer is remembered together with the choice of tables.
     scope: String,
     pub(super) state: PeerState,
     /// What the database holds of `state`.
     saved: PeerState,
     restarts: usize,
+    /// Whether the peer has lost what it had, so that it is sent even what came from it. Nothing is remembered until it
+    /// has been sent everything: a round that is cut off before has to notice the loss again.
+    pub(super) resend: bool,
     pub(super) report: SyncReport,
 }
 
@@ -44,6 +51,7 @@ impl<'a> Round<'a> {
         settings: &'a Settings,
         peer: &'a dyn Transport,
         extent: Extent,
+        stop: &'a CancellationToken,
     ) -> (SyncReport, Result<(), Error>) {
         let scope = settings.tables.join(",");
         let state = match settings.replica.peer_state(peer.name(), &scope).await {
@@ -53,10 +61,12 @@ impl<'a> Round<'a> {
         let mut round = Self {
             settings,
             peer,
+            stop,
             scope,
             saved: state.clone(),
             state,
             restarts: 0,
+            resend: false,
             report: SyncReport::default(),
         };
         let result = round.run(extent).await;
@@ -72,6 +82,21 @@ impl<'a> Round<'a> {
             if self.push().await? == Outcome::Done {
                 return Ok(());
             }
+        }
+    }
+
+    /// Waits for an answer, trying again what can pass.
+    ///
+    /// Only this waiting is cut short when the sync is stopped. What is done in the database is done to its end, which is
+    /// soon: a connection that is abandoned halfway is closed, and with it goes a database in memory.
+    pub(super) async fn answer<T, F>(&self, request: impl FnMut() -> F) -> Result<T, TransportError>
+    where
+        F: Future<Output = Result<T, TransportError>>,
+    {
+        let Settings { retry, jitter, .. } = self.settings;
+        match self.stop.run_until_cancelled(retry.send(jitter, request)).await {
+            Some(answer) => answer,
+            None => Err(self.failure(TransportErrorKind::Unavailable, "the sync was stopped")),
         }
     }
 
@@ -104,12 +129,13 @@ impl<'a> Round<'a> {
             replica_id: Some(replica_id.to_owned()),
             ..PeerState::default()
         };
+        self.resend = true;
         Ok(Outcome::Forgotten)
     }
 
     /// Remembers where the round stands. Writes nothing when it stands where it stood.
     pub(super) async fn save(&mut self) -> Result<(), Error> {
-        if self.state != self.saved {
+        if !self.resend && self.state != self.saved {
             let replica = &self.settings.replica;
             replica
                 .save_peer_state(self.peer.name(), &self.scope, &self.state)

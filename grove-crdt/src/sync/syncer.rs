@@ -95,7 +95,7 @@ impl Syncer {
     /// The sync failed with at least one peer, after what the [`RetryPolicy`] allows. All others were synced all the
     /// same, and the error tells what was done.
     pub async fn sync(&self) -> Result<SyncReport, SyncError> {
-        self.every_peer(Extent::PullAndPush).await
+        self.every_peer(Extent::PullAndPush, &CancellationToken::new()).await
     }
 
     /// Pushes to every peer what has been committed here, without pulling first.
@@ -104,24 +104,22 @@ impl Syncer {
     ///
     /// As [`Syncer::sync`].
     pub async fn push_now(&self) -> Result<SyncReport, SyncError> {
-        self.every_peer(Extent::PushOnly).await
+        self.every_peer(Extent::PushOnly, &CancellationToken::new()).await
     }
 
     /// Syncs at once, then at every interval (give or take a tenth, so that many nodes don't come at once), until `stop`
     /// is cancelled. A failure is logged, and the next sync comes all the same.
     ///
-    /// When `stop` is cancelled, a request or a transaction under way is given up; neither leaves anything half done.
+    /// When `stop` is cancelled, no answer is waited for any longer; what is being written is written to its end.
     pub async fn run(&self, stop: CancellationToken) {
-        stop.run_until_cancelled(async {
-            loop {
-                match self.sync().await {
-                    Ok(report) => tracing::debug!(%report, "synced"),
-                    Err(error) => tracing::warn!(report = %error.report, "{error}"),
-                }
-                tokio::time::sleep(self.pause()).await;
+        while !stop.is_cancelled() {
+            match self.every_peer(Extent::PullAndPush, &stop).await {
+                Ok(report) => tracing::debug!(%report, "synced"),
+                Err(_) if stop.is_cancelled() => return,
+                Err(error) => tracing::warn!(report = %error.report, "{error}"),
             }
-        })
-        .await;
+            stop.run_until_cancelled(tokio::time::sleep(self.pause())).await;
+        }
     }
 
     fn pause(&self) -> Duration {
@@ -133,13 +131,15 @@ impl Syncer {
             .between(interval.saturating_sub(tenth), interval.saturating_add(tenth))
     }
 
-    async fn every_peer(&self, extent: Extent) -> Result<SyncReport, SyncError> {
+    async fn every_peer(&self, extent: Extent, stop: &CancellationToken) -> Result<SyncReport, SyncError> {
         let mut report = SyncReport::default();
         let mut failures = Vec::new();
         for peer in &self.0.peers {
-            let _turn = peer.turn.lock().await;
+            let Some(_turn) = stop.run_until_cancelled(peer.turn.lock()).await else {
+                break;
+            };
             let transport = &*peer.transport;
-            let (done, result) = Round::carry_out(&self.0.settings, transport, extent).await;
+            let (done, result) = Round::carry_out(&self.0.settings, transport, extent, stop).await;
             report += done;
             if let Err(error) = result {
                 let peer = transport.name().to_owned();

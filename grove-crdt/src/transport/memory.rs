@@ -45,6 +45,17 @@ impl MemoryTransport {
             .map_err(|error| self.failure(TransportErrorKind::Garbled, None, error.to_string()))
     }
 
+    /// Has the other side answer. It does so to the end, whether or not anybody waits for it, as a remote one would.
+    async fn ask<T: Serialize + DeserializeOwned + Send + 'static>(
+        &self,
+        answer: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, TransportError> {
+        match tokio::spawn(answer).await {
+            Ok(answer) => self.carry(&answer.map_err(|refusal| self.refused(&refusal))?),
+            Err(error) => Err(self.failure(TransportErrorKind::Unavailable, None, error.to_string())),
+        }
+    }
+
     fn refused(&self, refusal: &Refusal) -> TransportError {
         let kind = match refusal {
             Refusal::Internal(_) => TransportErrorKind::Unavailable,
@@ -70,15 +81,15 @@ impl Transport for MemoryTransport {
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullResponse, TransportError> {
-        let request = self.carry(request)?;
-        let answer = respond::pull(&self.replica, &asker(), &request).await;
-        self.carry(&answer.map_err(|refusal| self.refused(&refusal))?)
+        let (replica, request) = (self.replica.clone(), self.carry(request)?);
+        self.ask(async move { respond::pull(&replica, &asker(), &request).await })
+            .await
     }
 
     async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError> {
-        let request = self.carry(request)?;
-        let answer = respond::push(&self.replica, &asker(), &request).await;
-        self.carry(&answer.map_err(|refusal| self.refused(&refusal))?)
+        let (replica, request) = (self.replica.clone(), self.carry(request)?);
+        self.ask(async move { respond::push(&replica, &asker(), &request).await })
+            .await
     }
 }
 
