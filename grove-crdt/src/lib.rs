@@ -91,7 +91,7 @@ pub mod transport;
 mod types;
 
 pub use clock::{FakeClock, Hlc, NodeId, SystemClock, WallClock};
-pub use entity::{Counter, CrdtEntity, OrSet};
+pub use entity::{Counter, CrdtEntity, OrSet, SetElement};
 pub use error::Error;
 pub use grove_crdt_derive::Crdt;
 pub use replica::{

@@ -14,6 +14,6 @@ mod table;
 
 pub use counter::{Counter, CounterField};
 pub use field::{CrdtEntity, Field, LocalDefault, Operation, SetStep};
-pub use or_set::{OrSet, SetOperationFallback, SetProbe};
+pub use or_set::{OrSet, SetElement, SetOperationFallback, SetProbe};
 pub(crate) use registry::Registry;
 pub(crate) use table::{Column, Role, Row, Table};

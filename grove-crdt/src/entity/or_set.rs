@@ -124,6 +124,15 @@ impl<T: DeserializeOwned> OrSet<T> {
     }
 }
 
+/// What a set can hold: any type that serde can turn into JSON and back.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be an element of an `OrSet`",
+    label = "a set travels as JSON: derive `serde::Serialize` and `serde::Deserialize` for `{Self}`"
+)]
+pub trait SetElement: Serialize + DeserializeOwned {}
+
+impl<T: Serialize + DeserializeOwned> SetElement for T {}
+
 impl<T> Default for OrSet<T> {
     fn default() -> Self {
         Self::new()
@@ -184,7 +193,7 @@ impl<T> From<OrSet<T>> for Value {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> TryGetable for OrSet<T> {
+impl<T: SetElement> TryGetable for OrSet<T> {
     fn try_get_by<I: ColIdx>(row: &QueryResult, index: I) -> Result<Self, TryGetError> {
         let json = Json::try_get_by(row, index)?;
         let set = Self::from_json(json)
@@ -196,7 +205,7 @@ impl<T: Serialize + DeserializeOwned> TryGetable for OrSet<T> {
     }
 }
 
-impl<T: Serialize + DeserializeOwned> ValueType for OrSet<T> {
+impl<T: SetElement> ValueType for OrSet<T> {
     fn try_from(value: Value) -> Result<Self, ValueTypeErr> {
         match value {
             Value::Json(Some(json)) => Self::from_json(*json).map_err(|_| ValueTypeErr),

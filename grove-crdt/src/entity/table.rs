@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use sea_orm::{
-    ColumnTrait, DbErr, EntityName, EntityTrait, FromQueryResult, IdenStatic, ModelTrait,
+    ColumnTrait, DbErr, FromQueryResult, IdenStatic, ModelTrait,
     QueryResult, QueryTrait, Value,
     sea_query::{ArrayType, Expr, SelectStatement},
 };
