@@ -24,7 +24,7 @@ use sea_orm::{
 use serde_json::{Number, Value as Json};
 use uuid::Uuid;
 
-use crate::types::{exact_i64, exact_u64, i64_json, u64_json};
+use crate::types::{MAX_DEPTH, exact_i64, exact_u64, i64_json, is_too_deep, u64_json};
 
 /// Whether values of this type have a JSON form.
 pub(super) fn is_supported(value_type: &ArrayType) -> bool {
@@ -58,6 +58,9 @@ fn encode_some(value: &Value) -> Result<Option<Json>, String> {
         Value::Enum(OptionEnum::Some(v)) => Some(Json::String(v.value.to_string())),
         Value::Enum(OptionEnum::None(_)) => None,
         Value::Bytes(v) => v.as_ref().map(|v| Json::String(BASE64.encode(v))),
+        Value::Json(Some(v)) if is_too_deep(v) => {
+            return Err(format!("JSON nested deeper than {MAX_DEPTH} levels can't be replicated"));
+        }
         Value::Json(v) => v.as_deref().cloned(),
         Value::Uuid(v) => v.map(|v| Json::String(v.to_string())),
         Value::Decimal(v) => v.map(|v| Json::String(v.to_string())),

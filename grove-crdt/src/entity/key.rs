@@ -46,6 +46,10 @@ pub(crate) fn of_values<'a>(
         if part.is_null() {
             return Err(table.value_error(&column.name, "a primary key can't be null"));
         }
+        // PostgreSQL's text can't hold it.
+        if part.as_str().is_some_and(|text| text.contains('\0')) {
+            return Err(table.value_error(&column.name, "a replicated row's key can't hold the character U+0000"));
+        }
         parts.push(part);
     }
     let text = match parts.as_slice() {

@@ -73,7 +73,7 @@ pub(crate) struct Table {
     /// Indices of the primary key's columns, in the key's order.
     pub key: Vec<usize>,
     select: fn() -> SelectStatement,
-    decode: fn(&QueryResult) -> Result<Row, DbErr>,
+    decode: Box<dyn Fn(&QueryResult) -> Result<Row, DbErr> + Send + Sync>,
 }
 
 impl Table {
@@ -83,7 +83,9 @@ impl Table {
     pub(crate) fn of<E: CrdtEntity>() -> Result<Self, Error> {
         let entity = E::default();
         let name = entity.table_name().to_owned();
-        let columns: Vec<_> = E::fields()
+        let fields = E::fields();
+        let order: Vec<_> = fields.iter().map(|field| field.column).collect();
+        let columns: Vec<_> = fields
             .into_iter()
             .map(|field| Column {
                 name: field.column.as_str().to_owned(),
@@ -104,13 +106,10 @@ impl Table {
             schema: entity.schema_name().map(str::to_owned),
             columns,
             select: || E::find().into_query(),
-            decode: |row| {
+            decode: Box::new(move |row| {
                 let model = E::Model::from_query_result(row, "")?;
-                Ok(E::fields()
-                    .into_iter()
-                    .map(|field| model.get(field.column))
-                    .collect())
-            },
+                Ok(order.iter().map(|column| model.get(*column)).collect())
+            }),
             name,
         })
     }

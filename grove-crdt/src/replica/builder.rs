@@ -88,12 +88,8 @@ impl ReplicaBuilder {
             ..TransactionOptions::default()
         };
         let tx = db.begin_with_options(options).await?;
-        let opened = prepare(&tx, &registry, &node, file).await;
-        let opened = match opened {
-            Ok(opened) => {
-                tx.commit().await?;
-                opened
-            }
+        let opened = match prepare(&tx, &registry, &node, file).await {
+            Ok(opened) => opened,
             Err(error) => {
                 tx.rollback().await?;
                 return Err(error);
@@ -111,9 +107,15 @@ impl ReplicaBuilder {
             registry,
             busy_timeout,
         });
-        let replica = Replica { core: Arc::new(core) };
-        upgrade::show_new_fields(&replica.core, opened.new_fields).await?;
-        Ok(replica)
+        // In the same transaction: a field is noted as known when, and only when, it is shown.
+        match upgrade::show_new_fields(&core, &tx, opened.new_fields).await {
+            Ok(()) => tx.commit().await?,
+            Err(error) => {
+                tx.rollback().await?;
+                return Err(error);
+            }
+        }
+        Ok(Replica { core: Arc::new(core) })
     }
 }
 

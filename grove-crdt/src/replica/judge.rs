@@ -6,12 +6,12 @@ use serde_json::Value as Json;
 
 use crate::{
     clock::NodeId,
-    entity::{Table, codec, key},
+    entity::{Role, Table, codec, key},
     replica::Core,
     sync::{Change, RejectionCode},
     types::{
-        self, Birth, BirthValue, Cell, CellKey, Element, Head, Kind, State, canonical, element_key, exact_i64,
-        parse_birth, parse_element, parse_totals,
+        self, BadBirth, Birth, BirthValue, Cell, CellKey, Element, Head, Kind, MAX_DEPTH, State, canonical,
+        element_key, exact_i64, is_too_deep, parse_birth, parse_element, parse_totals,
     },
 };
 
@@ -31,11 +31,15 @@ type Refused = (RejectionCode, String);
 /// The change in the form that is merged, or why it is refused.
 pub(super) fn judge(core: &Core, change: &Change) -> Result<Judged, Refused> {
     let Some(table) = core.registry.get(&change.table) else {
-        return Err((RejectionCode::UnknownTable, format!("table `{}` is not replicated here", change.table)));
+        return Err((
+            RejectionCode::UnknownTable,
+            format!("table `{}` is not replicated here", change.table),
+        ));
     };
     key::parse(table, &change.pk).map_err(|error| (RejectionCode::BadKey, error.to_string()))?;
     judge_clock(core, change)?;
     let judged = if change.crdt_type == "record" {
+        no_other_parts(change, "a record", [change.counter.is_some(), change.set.is_some()])?;
         types::Change::Head(head(table, change)?)
     } else {
         let (key, cell) = cell(core, table, change)?;
@@ -56,9 +60,23 @@ fn bad_value(detail: impl Into<String>) -> Refused {
     (RejectionCode::BadValue, detail.into())
 }
 
+/// Refuses parts of a change that a change of its kind does not have: whoever sends them means something else by it.
+fn no_other_parts<const N: usize>(change: &Change, what: &str, others: [bool; N]) -> Result<(), Refused> {
+    if others.contains(&true) {
+        return Err(malformed(format!(
+            "{what} has no such parts as this `{}` change has",
+            change.crdt_type
+        )));
+    }
+    Ok(())
+}
+
 fn judge_clock(core: &Core, change: &Change) -> Result<(), Refused> {
     if !change.hlc.is_plausible() {
-        return Err((RejectionCode::BadClock, format!("{} can't have come from a clock", change.hlc)));
+        return Err((
+            RejectionCode::BadClock,
+            format!("{} can't have come from a clock", change.hlc),
+        ));
     }
     if change.node_id != change.hlc.node {
         return Err(malformed(format!(
@@ -69,7 +87,10 @@ fn judge_clock(core: &Core, change: &Change) -> Result<(), Refused> {
     if let Some(micros) = core.clock.ahead(&change.hlc) {
         return Err((
             RejectionCode::ClockAhead,
-            format!("{} is {micros} µs further ahead of this node's clock than is allowed", change.hlc),
+            format!(
+                "{} is {micros} µs further ahead of this node's clock than is allowed",
+                change.hlc
+            ),
         ));
     }
     // i32 is what every database's integer holds.
@@ -85,7 +106,15 @@ fn head(table: &Table, change: &Change) -> Result<Head, Refused> {
     }
     let alive = change.epoch % 2 == 1;
     if alive == change.tombstone {
-        return Err(malformed("a record is alive in odd epochs and a tombstone in even ones"));
+        return Err(malformed(
+            "a record is alive in odd epochs and a tombstone in even ones",
+        ));
+    }
+    if !alive && change.hlc.node.is_baseline() {
+        return Err((
+            RejectionCode::BadClock,
+            "a deletion is a write, and has its writer's clock value".into(),
+        ));
     }
     let birth = match (alive, &change.value) {
         (false, None) => None,
@@ -100,9 +129,13 @@ fn head(table: &Table, change: &Change) -> Result<Head, Refused> {
 }
 
 fn birth(table: &Table, value: &Json) -> Result<Birth, Refused> {
-    let given = parse_birth(value).map_err(bad_value)?;
+    let given = parse_birth(value).map_err(|bad| match bad {
+        BadBirth::UnknownKind(_) => (RejectionCode::UnknownKind, bad.to_string()),
+        BadBirth::Malformed(detail) => bad_value(detail),
+    })?;
     let mut birth = Birth::new();
     for (field, born) in given {
+        not_too_deep(&born.value)?;
         let value = match known_kind(table, &field, born.kind)? {
             false => born.value,
             true => canonical_value(table, &field, born.kind, born.value)?,
@@ -113,23 +146,33 @@ fn birth(table: &Table, value: &Json) -> Result<Birth, Refused> {
     Ok(birth)
 }
 
-/// Whether this node knows the field. One it does not know is kept and passed on as it is.
+/// Whether this node knows the field. One it does not know is kept and passed on as it is, and so is one that has no tag
+/// here: the other node may be of a version that has given it one.
 fn known_kind(table: &Table, field: &str, kind: Kind) -> Result<bool, Refused> {
-    if field.is_empty() || field.len() > MAX_FIELD {
-        return Err(malformed(format!("a field's name has 1 to {MAX_FIELD} bytes")));
-    }
-    match table.column(field).map(|(_, column)| column.kind()) {
-        None => Ok(false),
-        Some(Some(known)) if known == kind => Ok(true),
-        Some(Some(known)) => Err((
-            RejectionCode::WrongKind,
-            format!("field `{field}` of `{}` is {known} here, not {kind}", table.name),
+    let wrong = |detail: String| Err((RejectionCode::WrongKind, detail));
+    match table.column(field).map(|(_, column)| &column.role) {
+        Some(Role::Replicated(known)) if *known == kind => Ok(true),
+        Some(Role::Replicated(known)) => wrong(format!(
+            "field `{field}` of `{}` is {known} here, not {kind}",
+            table.name
         )),
-        Some(None) => Err((
-            RejectionCode::WrongKind,
-            format!("field `{field}` of `{}` is not replicated here", table.name),
-        )),
+        Some(Role::Key) => wrong(format!("field `{field}` of `{}` is part of the key", table.name)),
+        Some(Role::Local(_)) | None => {
+            if field.is_empty() || field.len() > MAX_FIELD || field.chars().any(char::is_control) {
+                return Err(malformed(format!(
+                    "a field's name has 1 to {MAX_FIELD} bytes, none of them a control character"
+                )));
+            }
+            Ok(false)
+        }
     }
+}
+
+fn not_too_deep(value: &Json) -> Result<(), Refused> {
+    if is_too_deep(value) {
+        return Err(bad_value(format!("a value is nested deeper than {MAX_DEPTH} levels")));
+    }
+    Ok(())
 }
 
 /// The one form of a value of a known field.
@@ -161,10 +204,15 @@ fn canonical_value(table: &Table, field: &str, kind: Kind, value: Json) -> Resul
 
 fn cell(core: &Core, table: &Table, change: &Change) -> Result<(CellKey, Cell), Refused> {
     let kind: Kind = change.crdt_type.parse().map_err(|()| {
-        (RejectionCode::UnknownKind, format!("kind `{}` is not known here", change.crdt_type))
+        (
+            RejectionCode::UnknownKind,
+            format!("kind `{}` is not known here", change.crdt_type),
+        )
     })?;
     if change.epoch.is_multiple_of(2) {
-        return Err(malformed("a field's cell belongs to an odd epoch, in which the record is alive"));
+        return Err(malformed(
+            "a field's cell belongs to an odd epoch, in which the record is alive",
+        ));
     }
     let known = known_kind(table, &change.field, kind)?;
     let state = match kind {
@@ -187,7 +235,17 @@ fn lww(table: &Table, change: &Change, known: bool) -> Result<State, Refused> {
     if !change.cell.is_empty() {
         return Err(malformed("an lww field has no cells within it"));
     }
-    let value = if known { canonical_value(table, &change.field, Kind::Lww, value)? } else { value };
+    no_other_parts(
+        change,
+        "an lww field",
+        [change.counter.is_some(), change.set.is_some(), change.tombstone],
+    )?;
+    not_too_deep(&value)?;
+    let value = if known {
+        canonical_value(table, &change.field, Kind::Lww, value)?
+    } else {
+        value
+    };
     Ok(State::Lww(value))
 }
 
@@ -199,7 +257,15 @@ fn counter(change: &Change) -> Result<State, Refused> {
             change.cell, change.hlc.node
         )));
     }
-    let totals = change.counter.as_ref().ok_or_else(|| malformed("a counter change has `counter`"))?;
+    no_other_parts(
+        change,
+        "a counter",
+        [change.value.is_some(), change.set.is_some(), change.tombstone],
+    )?;
+    let totals = change
+        .counter
+        .as_ref()
+        .ok_or_else(|| malformed("a counter change has `counter`"))?;
     Ok(State::Counter(parse_totals(totals).map_err(bad_value)?))
 }
 
@@ -207,6 +273,9 @@ fn element(core: &Core, table: &Table, change: &Change, known: bool) -> Result<E
     let (Some(value), Some(tags)) = (change.value.clone(), &change.set) else {
         return Err(malformed("a set change has a `value` and `set`"));
     };
+    no_other_parts(change, "an element", [change.counter.is_some()])?;
+    not_too_deep(&value)?;
+    not_too_deep(tags)?;
     if known {
         canonical_value(table, &change.field, Kind::Set, Json::Array(vec![value.clone()]))?;
     }
@@ -214,18 +283,41 @@ fn element(core: &Core, table: &Table, change: &Change, known: bool) -> Result<E
         return Err(malformed(format!("`cell` is not the key of element {value}")));
     }
     let element = parse_element(value, tags).map_err(bad_value)?;
+    judge_tags(core, change, &element)?;
+    if element.is_present() == change.tombstone {
+        return Err(malformed(
+            "an element is a tombstone when, and only when, all its additions are removed",
+        ));
+    }
+    Ok(element)
+}
+
+/// Whoever removes an element has seen its addition, and whoever wrote a cell wrote nothing later than it.
+fn judge_tags(core: &Core, change: &Change, element: &Element) -> Result<(), Refused> {
+    if element.nodes.is_empty() {
+        return Err(bad_value("an element has been added by some node"));
+    }
     for (node, tags) in &element.nodes {
+        if tags.add.is_none() || tags.rem > tags.add {
+            return Err((
+                RejectionCode::BadClock,
+                format!("node `{node}`: what was removed is not what was added"),
+            ));
+        }
         for (ts, counter) in tags.add.into_iter().chain(tags.rem) {
             let point = point(node, ts, counter);
             if !point.is_plausible() || point > change.hlc && !node.is_baseline() {
-                return Err((RejectionCode::BadClock, format!("{point} is later than the change itself, or no clock value")));
+                return Err((
+                    RejectionCode::BadClock,
+                    format!("{point} is later than the change itself, or no clock value"),
+                ));
             }
             if core.clock.ahead(&point).is_some() {
                 return Err((RejectionCode::ClockAhead, format!("{point} is too far ahead")));
             }
         }
     }
-    Ok(element)
+    Ok(())
 }
 
 fn point(node: &NodeId, ts: i64, counter: u32) -> crate::clock::Hlc {

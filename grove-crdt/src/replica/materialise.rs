@@ -13,14 +13,18 @@ use crate::{
     error::Error,
     replica::{
         Core,
+        contest::{self, Contested},
         effect::field_value,
         foreign_keys::{Cascade, Parents},
+        references,
         watch::Watch,
     },
     store::{
         catalog::{Action, Catalog},
+        chunks,
         constraint::{self, Constraint},
-        dialect, parked::Parked,
+        dialect,
+        parked::Parked,
         row, shadow,
     },
     types::{Kind, Record, canonical},
@@ -47,22 +51,29 @@ pub(crate) async fn materialise(
         tx,
         catalog: &catalog,
         parked: Vec::new(),
+        contested: BTreeMap::new(),
     };
-    let mut plans = Vec::new();
+    let mut deletes = Vec::new();
     for name in parents_first(&catalog, wanted.keys().map(String::as_str).collect()) {
         let table = core.registry.require(&name)?;
-        plans.push((table, work.plan(table, &wanted[&name]).await?));
+        let plan = work.plan(table, &wanted[&name]).await?;
+        for ((columns, update), rows) in plan.writes {
+            let shape = Shaped {
+                table,
+                columns: &columns,
+                update: &update,
+                there: &plan.there,
+            };
+            work.write_all(&shape, rows).await?;
+        }
+        deletes.push((table, plan.deletes));
     }
-    for (table, plan) in &plans {
-        for ((columns, update), rows) in &plan.writes {
-            work.write(table, columns, update, rows).await?;
+    for (table, rows) in deletes.into_iter().rev() {
+        if !rows.is_empty() {
+            work.delete(table, rows).await?;
         }
     }
-    for (table, plan) in plans.iter().rev() {
-        if !plan.deletes.is_empty() {
-            work.delete(table, &plan.deletes).await?;
-        }
-    }
+    work.resolve_contests().await?;
     Ok(work.parked)
 }
 
@@ -81,7 +92,11 @@ fn parents_first(catalog: &Catalog, names: BTreeSet<&str>) -> Vec<String> {
             .copied()
             .collect();
         // A circle has no beginning; any will do, and what fails is tried again.
-        let next = if free.is_empty() { left.iter().take(1).copied().collect() } else { free };
+        let next = if free.is_empty() {
+            left.iter().take(1).copied().collect()
+        } else {
+            free
+        };
         for name in next {
             left.remove(name);
             order.push(name.to_owned());
@@ -96,7 +111,19 @@ type Shape = (Vec<usize>, Vec<usize>);
 #[derive(Debug, Default)]
 struct Plan {
     writes: BTreeMap<Shape, Vec<Row>>,
-    deletes: Vec<Vec<Value>>,
+    /// The rows to delete, as they are.
+    deletes: Vec<Row>,
+    /// The keys under which there are rows.
+    there: BTreeSet<String>,
+}
+
+/// What the rows of one statement have in common.
+#[derive(Clone, Copy)]
+struct Shaped<'a> {
+    table: &'a Table,
+    columns: &'a [usize],
+    update: &'a [usize],
+    there: &'a BTreeSet<String>,
 }
 
 struct Work<'a> {
@@ -104,6 +131,8 @@ struct Work<'a> {
     tx: &'a DatabaseTransaction,
     catalog: &'a Catalog,
     parked: Vec<Parked>,
+    /// By table.
+    contested: BTreeMap<String, Vec<Contested>>,
 }
 
 impl Work<'_> {
@@ -132,10 +161,11 @@ impl Work<'_> {
                     Ok(None) => {}
                     Err(detail) => self.park(table, &wanted.pk, Constraint::Value, detail),
                 }
-            } else if wanted.record.head().is_some() && there.is_some() {
-                plan.deletes.push(key);
+            } else if wanted.record.head().is_some() {
+                plan.deletes.extend(there.cloned());
             }
         }
+        plan.there = existing.into_keys().collect();
         Ok(plan)
     }
 
@@ -173,7 +203,10 @@ impl Work<'_> {
             };
             columns.push(index);
             update.push(index);
-            let named = wanted.fields.as_ref().is_none_or(|fields| fields.contains(&column.name));
+            let named = wanted
+                .fields
+                .as_ref()
+                .is_none_or(|fields| fields.contains(&column.name));
             if there.is_some() && !named {
                 continue;
             }
@@ -188,35 +221,110 @@ impl Work<'_> {
         Ok(differs.then_some(((columns, update), row)))
     }
 
-    fn write<'b>(
-        &'b mut self,
-        table: &'b Table,
-        columns: &'b [usize],
-        update: &'b [usize],
-        rows: &'b [Row],
-    ) -> BoxFuture<'b, Result<(), Error>> {
-        async move {
-            let all: Vec<_> = rows.iter().collect();
-            let written = attempt(self.tx, async |tx| row::write(tx, table, columns, update, &all).await).await?;
-            match (written, rows) {
-                (Ok(()), _) => {}
-                (Err((reason, detail)), [row]) => {
-                    let pk = key::of_row(table, row)?;
-                    self.park(table, &pk, reason, detail);
-                }
-                (Err(_), rows) => {
-                    let (first, second) = rows.split_at(rows.len() / 2);
-                    self.write(table, columns, update, first).await?;
-                    self.write(table, columns, update, second).await?;
-                }
+    /// Writes rows of one shape; those that can't be written are parked.
+    async fn write_all(&mut self, shaped: &Shaped<'_>, rows: Vec<Row>) -> Result<(), Error> {
+        // What is checked only at the end would fail the whole transaction.
+        let rows = self.park_orphans(shaped.table, rows, true).await?;
+        match self.attempt_write(shaped, &rows).await? {
+            Err((Constraint::ForeignKey, _)) if rows.len() > 1 => {
+                let rows = self.park_orphans(shaped.table, rows, false).await?;
+                self.write(shaped, &rows).await
             }
-            Ok(())
+            refused => self.take_apart(shaped, &rows, refused).await,
+        }
+    }
+
+    /// Parks the rows that refer to rows which are not there, and returns the others.
+    async fn park_orphans(&mut self, table: &Table, rows: Vec<Row>, deferred_only: bool) -> Result<Vec<Row>, Error> {
+        let orphans = references::orphans(self.tx, self.catalog, table, &rows, deferred_only).await?;
+        if orphans.is_empty() {
+            return Ok(rows);
+        }
+        let mut others = Vec::with_capacity(rows.len() - orphans.len());
+        for (at, row) in rows.into_iter().enumerate() {
+            if let Some(parent) = orphans.get(&at) {
+                let detail = format!("FOREIGN KEY: the row of `{parent}` that it refers to is not here");
+                self.park(table, &key::of_row(table, &row)?, Constraint::ForeignKey, detail);
+            } else {
+                others.push(row);
+            }
+        }
+        Ok(others)
+    }
+
+    async fn attempt_write(&self, shaped: &Shaped<'_>, rows: &[Row]) -> Result<Result<(), Broken>, Error> {
+        let rows: Vec<_> = rows.iter().collect();
+        let Shaped {
+            table, columns, update, ..
+        } = *shaped;
+        attempt(self.tx, async |tx| row::write(tx, table, columns, update, &rows).await).await
+    }
+
+    fn write<'b>(&'b mut self, shaped: &'b Shaped<'_>, rows: &'b [Row]) -> BoxFuture<'b, Result<(), Error>> {
+        async move {
+            let refused = self.attempt_write(shaped, rows).await?;
+            self.take_apart(shaped, rows, refused).await
         }
         .boxed()
     }
 
+    /// After an attempt: halves what was refused, and parks what stands alone.
+    async fn take_apart(
+        &mut self,
+        shaped: &Shaped<'_>,
+        rows: &[Row],
+        refused: Result<(), Broken>,
+    ) -> Result<(), Error> {
+        match (refused, rows) {
+            (Ok(()), _) => {}
+            (Err((reason, detail)), [row]) => {
+                let pk = key::of_row(shaped.table, row)?;
+                if reason != Constraint::Unique {
+                    self.park(shaped.table, &pk, reason, detail);
+                    return Ok(());
+                }
+                self.contested
+                    .entry(shaped.table.name.clone())
+                    .or_default()
+                    .push(Contested {
+                        columns: shaped.columns.to_vec(),
+                        update: shaped.update.to_vec(),
+                        row: row.clone(),
+                        there: shaped.there.contains(&pk),
+                        detail,
+                    });
+            }
+            (Err(_), rows) => {
+                let (first, second) = rows.split_at(rows.len() / 2);
+                self.write(shaped, first).await?;
+                self.write(shaped, second).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes rows that want each other's values, and parks those that want what others keep.
+    async fn resolve_contests(&mut self) -> Result<(), Error> {
+        for (name, contested) in std::mem::take(&mut self.contested) {
+            let table = self.core.registry.require(&name)?;
+            for contested in contest::resolve(self.tx, self.catalog, table, contested).await? {
+                let pk = key::of_row(table, &contested.row)?;
+                self.park(table, &pk, Constraint::Unique, contested.detail);
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes rows. Others that the database takes along although their own records live are parked.
-    async fn delete(&mut self, table: &std::sync::Arc<Table>, keys: &[Vec<Value>]) -> Result<(), Error> {
+    async fn delete(&mut self, table: &std::sync::Arc<Table>, rows: Vec<Row>) -> Result<(), Error> {
+        let keys = self.keys_to_delete(table, rows).await?;
+        for keys in chunks(&keys, table.key.len()) {
+            self.delete_chunk(table, keys).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_chunk(&mut self, table: &std::sync::Arc<Table>, keys: &[Vec<Value>]) -> Result<(), Error> {
         let acts = self
             .catalog
             .children_of(&table.name)
@@ -235,6 +343,21 @@ impl Work<'_> {
             self.park_taken_along(&child, table, rows).await?;
         }
         Ok(())
+    }
+
+    /// The keys of the rows that can go; those that others keep by a check at the transaction's end are parked.
+    async fn keys_to_delete(&mut self, table: &Table, rows: Vec<Row>) -> Result<Vec<Vec<Value>>, Error> {
+        let kept = references::referred_to(self.tx, self.catalog, table, &rows).await?;
+        let mut keys = Vec::with_capacity(rows.len());
+        for (at, row) in rows.into_iter().enumerate() {
+            if let Some(child) = kept.get(&at) {
+                let detail = format!("FOREIGN KEY: a row of `{child}` refers to it");
+                self.park(table, &key::of_row(table, &row)?, Constraint::ForeignKey, detail);
+            } else {
+                keys.push(table.key.iter().map(|index| row[*index].clone()).collect());
+            }
+        }
+        Ok(keys)
     }
 
     fn delete_rows<'b>(&'b mut self, table: &'b Table, keys: &'b [Vec<Value>]) -> BoxFuture<'b, Result<(), Error>> {

@@ -1,6 +1,9 @@
 //! Taking over what other replicas did: one page is one transaction and a handful of statements per table.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::atomic::Ordering,
+};
 
 use sea_orm::{DatabaseTransaction, EntityName as _, TransactionOptions};
 use serde::Serialize;
@@ -81,7 +84,7 @@ pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from:
                 });
                 share.changes.entry(pk).or_default().push((index, change));
             }
-            Err((code, message)) => report.rejected.push(Rejection { index, code, message }),
+            Err((code, message)) => report.rejected.push(Rejection::new(index, code, message)),
         }
     }
     if shares.is_empty() {
@@ -92,6 +95,9 @@ pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from:
         Ok(wrote) => {
             tx.commit().await?;
             drop(session);
+            if report.parked > 0 {
+                core.has_parked.store(true, Ordering::SeqCst);
+            }
             if wrote {
                 core.committed();
             }
@@ -152,7 +158,7 @@ fn join(before: &Record, changes: &[(usize, types::Change)], report: &mut MergeR
     for (index, change) in changes {
         if let Some(message) = regression(before, change) {
             let code = RejectionCode::CounterRegressed;
-            report.rejected.push(Rejection { index: *index, code, message });
+            report.rejected.push(Rejection::new(*index, code, message));
             continue;
         }
         report.merged += 1;
@@ -166,8 +172,12 @@ fn join(before: &Record, changes: &[(usize, types::Change)], report: &mut MergeR
 
 /// Totals only grow. A node whose clock went on while its totals went back was set up anew under its old id.
 fn regression(before: &Record, change: &types::Change) -> Option<String> {
-    let types::Change::Cell(key, cell) = change else { return None };
-    let State::Counter(theirs) = &cell.state else { return None };
+    let types::Change::Cell(key, cell) = change else {
+        return None;
+    };
+    let State::Counter(theirs) = &cell.state else {
+        return None;
+    };
     let mine = before.field(&key.field).remove(&key.cell)?;
     let State::Counter(known) = mine.state else { return None };
     let went_back = theirs.inc < known.inc || theirs.dec < known.dec;
@@ -182,13 +192,16 @@ fn regression(before: &Record, change: &types::Change) -> Option<String> {
 /// Whether a change's own value is not what came of the merge.
 fn lost(after: &Record, change: &types::Change) -> bool {
     match change {
-        types::Change::Head(head) => {
-            after.head().is_some_and(|mine| mine.epoch > head.epoch || mine.hlc > head.hlc)
-        }
+        types::Change::Head(head) => after
+            .head()
+            .is_some_and(|mine| mine.epoch > head.epoch || mine.hlc > head.hlc),
         types::Change::Cell(key, cell) => {
             let older_life = after.epoch() > cell.epoch;
             let overwritten = matches!(cell.state, State::Lww(_))
-                && after.field(&key.field).get(&key.cell).is_some_and(|mine| mine.hlc > cell.hlc);
+                && after
+                    .field(&key.field)
+                    .get(&key.cell)
+                    .is_some_and(|mine| mine.hlc > cell.hlc);
             older_life || overwritten
         }
     }
@@ -213,7 +226,10 @@ async fn write_rows(
     let mut changed = BTreeSet::new();
     for (name, outcomes) in outcomes {
         let table = &shares[name].table;
-        let rows: Vec<_> = outcomes.into_iter().filter_map(|outcome| row_of(table, outcome)).collect();
+        let rows: Vec<_> = outcomes
+            .into_iter()
+            .filter_map(|outcome| row_of(table, outcome))
+            .collect();
         if !rows.is_empty() {
             changed.insert(name.to_owned());
             wanted.insert(name.to_owned(), rows);
@@ -226,18 +242,23 @@ async fn write_rows(
         .iter()
         .map(|(table, rows)| (table.clone(), rows.iter().map(|row| row.pk.clone()).collect::<Vec<_>>()))
         .collect();
-    let had_parked = core.may_have_parked();
-    if had_parked {
+    let waiting = if core.may_have_parked() {
+        parking::waiting(core, tx).await?
+    } else {
+        Vec::new()
+    };
+    for row in &waiting {
         // A parked row lacks more than what changed now.
-        for row in parked::all(tx).await? {
-            let rows = wanted.get_mut(&row.table).into_iter().flatten();
-            rows.filter(|wanted| wanted.pk == row.pk).for_each(|wanted| wanted.fields = None);
-        }
+        let rows = wanted.get_mut(&row.table).into_iter().flatten();
+        rows.filter(|wanted| wanted.pk == row.pk)
+            .for_each(|wanted| wanted.fields = None);
     }
     let failed = materialise(core, tx, wanted).await?;
-    if had_parked {
-        for (table, pks) in &written {
-            parked::remove(tx, table, pks).await?;
+    if !waiting.is_empty() {
+        let failed: BTreeSet<_> = failed.iter().map(|row| (&row.table, &row.pk)).collect();
+        for (table, mut pks) in written {
+            pks.retain(|pk| !failed.contains(&(&table, pk)));
+            parked::remove(tx, &table, &pks).await?;
         }
     }
     parking::park(core, tx, &failed).await?;
@@ -248,7 +269,11 @@ async fn write_rows(
     if failed.is_empty() {
         return Ok(0);
     }
-    let still: BTreeSet<_> = parked::all(tx).await?.into_iter().map(|row| (row.table, row.pk)).collect();
+    let still: BTreeSet<_> = parked::all(tx)
+        .await?
+        .into_iter()
+        .map(|row| (row.table, row.pk))
+        .collect();
     let waits = |row: &&Parked| still.contains(&(row.table.clone(), row.pk.clone()));
     Ok(failed.iter().filter(waits).count())
 }

@@ -78,9 +78,20 @@ pub(super) async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<ParkedRow>,
     Ok(rows.collect())
 }
 
+/// The rows that wait, asked before this transaction has touched any of them.
+pub(super) async fn waiting(core: &Core, tx: &DatabaseTransaction) -> Result<Vec<Parked>, Error> {
+    let waiting = parked::all(tx).await?;
+    // Only here: what a transaction releases waits again when the transaction is rolled back.
+    if waiting.is_empty() {
+        core.has_parked.store(false, Ordering::SeqCst);
+    }
+    Ok(waiting)
+}
+
 /// Parks rows.
 pub(super) async fn park(core: &Core, tx: &DatabaseTransaction, rows: &[Parked]) -> Result<(), Error> {
     if !rows.is_empty() {
+        // Before the commit, or a write that comes right after it might not look.
         core.has_parked.store(true, Ordering::SeqCst);
         parked::put(tx, rows).await?;
         tracing::info!(rows = rows.len(), "rows parked: the database does not take them yet");
@@ -100,7 +111,6 @@ pub(super) async fn release(
     loop {
         let all = parked::all(tx).await?;
         if all.is_empty() {
-            core.has_parked.store(false, Ordering::SeqCst);
             return Ok(released);
         }
         let catalog = core.catalog(tx).await?;
@@ -138,7 +148,11 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
     for (name, pks) in &pks {
         let table = core.registry.require(name)?;
         let loaded = shadow::read(tx, &core.registry, table, pks).await?;
-        let rows = loaded.records.into_iter().map(|(pk, record)| Wanted { pk, record, fields: None });
+        let rows = loaded.records.into_iter().map(|(pk, record)| Wanted {
+            pk,
+            record,
+            fields: None,
+        });
         wanted.insert(name.clone(), rows.collect());
     }
     let failed = materialise(core, tx, wanted).await?;

@@ -1,8 +1,9 @@
 //! Fields that became known since the database was last opened: what was kept of them while they were not is shown now.
+//! Fields that are known no longer are kept as unknown ones are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{DatabaseTransaction, TransactionOptions};
+use sea_orm::DatabaseTransaction;
 
 use crate::{
     entity::Table,
@@ -12,7 +13,13 @@ use crate::{
         materialise::{Wanted, materialise},
         parking,
     },
-    store::{identity, shadow},
+    store::{
+        dead_letters::{self, Letter},
+        identity::{self, KnownField},
+        shadow::{self, Kept, Stored},
+    },
+    sync::{Change, RejectionCode},
+    types::Kind,
 };
 
 /// A field that this database did not know before.
@@ -20,6 +27,7 @@ use crate::{
 pub(super) struct NewField {
     table: String,
     field: String,
+    kind: Kind,
 }
 
 /// Notes the fields of a table, and finds those that are new to it.
@@ -28,48 +36,66 @@ pub(super) struct NewField {
 ///
 /// A field that was of another kind before.
 pub(super) async fn note_fields(tx: &DatabaseTransaction, table: &Table) -> Result<Vec<NewField>, Error> {
-    let fields: Vec<_> = table
-        .replicated()
-        .map(|(_, column, kind)| (column.name.clone(), kind))
-        .collect();
-    let before = identity::exchange_fields(tx, &table.name, &fields).await?;
+    let known = identity::known_fields(tx, &table.name).await?;
     let mut new = Vec::new();
-    for (field, kind) in fields {
-        match before.iter().find(|(known, _)| *known == field) {
-            Some((_, known)) if known != kind.as_str() => {
+    for (_, column, kind) in table.replicated() {
+        let field = &column.name;
+        match known.get(field) {
+            Some(before) if before.kind != kind.as_str() => {
                 return Err(Error::Schema {
                     table: table.name.clone(),
                     detail: format!(
-                        "field `{field}` is tagged `{kind}`, but its history is that of a `{known}`; give the new kind a column of its own"
+                        "field `{field}` is tagged `{kind}`, but its history is that of a `{}`; give the new kind a column of its own",
+                        before.kind
                     ),
                 });
             }
-            Some(_) => {}
-            None if before.is_empty() => {}
-            None => {
-                for cell in shadow::tagged_cells(tx, table, &field).await? {
-                    shadow::set_state(tx, table, &field, &cell).await?;
-                }
-                new.push(NewField {
-                    table: table.name.clone(),
-                    field,
-                });
+            Some(before) if before.in_use => continue,
+            _ if known.is_empty() => {}
+            _ => new.push(NewField {
+                table: table.name.clone(),
+                field: field.clone(),
+                kind,
+            }),
+        }
+        let kind = kind.as_str().to_owned();
+        identity::remember_field(tx, &table.name, field, &KnownField { kind, in_use: true }).await?;
+    }
+    for (field, before) in known {
+        if before.in_use && table.kind_of(&field).is_none() {
+            for cell in shadow::forgotten_cells(tx, table, &field, &before.kind).await? {
+                shadow::set_state(tx, table, &field, &cell).await?;
             }
+            identity::remember_field(
+                tx,
+                &table.name,
+                &field,
+                &KnownField {
+                    in_use: false,
+                    ..before
+                },
+            )
+            .await?;
         }
     }
     Ok(new)
 }
 
 /// Writes into users' rows what was kept of new fields.
-pub(super) async fn show_new_fields(core: &std::sync::Arc<Core>, fields: Vec<NewField>) -> Result<(), Error> {
-    if fields.is_empty() {
-        return Ok(());
+pub(super) async fn show_new_fields(core: &Core, tx: &DatabaseTransaction, fields: Vec<NewField>) -> Result<(), Error> {
+    // All of them first: a record is read whole.
+    for NewField { table, field, kind } in &fields {
+        let table = core.registry.require(table)?;
+        let Kept { plain, strays } = shadow::kept_cells(tx, table, field, *kind).await?;
+        for cell in plain {
+            shadow::set_state(tx, table, field, &cell).await?;
+        }
+        put_aside(core, tx, table, *kind, strays).await?;
     }
-    let (tx, _session) = core.begin(TransactionOptions::default()).await?;
-    for NewField { table, field } in fields {
+    for NewField { table, field, .. } in fields {
         let table = core.registry.require(&table)?;
-        let pks = shadow::keys_with_field(&tx, table, &field).await?;
-        let loaded = shadow::read(&tx, &core.registry, table, &pks).await?;
+        let pks = shadow::keys_with_field(tx, table, &field).await?;
+        let loaded = shadow::read(tx, &core.registry, table, &pks).await?;
         let wanted = loaded.records.into_iter().filter(|(_, record)| record.knows(&field));
         let wanted: Vec<_> = wanted
             .map(|(pk, record)| Wanted {
@@ -78,9 +104,40 @@ pub(super) async fn show_new_fields(core: &std::sync::Arc<Core>, fields: Vec<New
                 fields: Some(BTreeSet::from([field.clone()])),
             })
             .collect();
-        let failed = materialise(core, &tx, BTreeMap::from([(table.name.clone(), wanted)])).await?;
-        parking::park(core, &tx, &failed).await?;
+        let failed = materialise(core, tx, BTreeMap::from([(table.name.clone(), wanted)])).await?;
+        parking::park(core, tx, &failed).await?;
     }
-    tx.commit().await?;
     Ok(())
+}
+
+/// Makes dead letters of cells that this node would have refused, had it known their field.
+async fn put_aside(
+    core: &Core,
+    tx: &DatabaseTransaction,
+    table: &Table,
+    kind: Kind,
+    strays: Vec<Stored>,
+) -> Result<(), Error> {
+    if strays.is_empty() {
+        return Ok(());
+    }
+    shadow::remove(tx, table, &strays).await?;
+    let letters: Vec<_> = strays
+        .into_iter()
+        .map(|stray| {
+            let change = Change::of(table, stray);
+            Letter {
+                direction: "in".into(),
+                peer: String::new(),
+                code: RejectionCode::WrongKind.as_str().into(),
+                message: format!(
+                    "field `{}` of `{}` is {kind} here, not {}",
+                    change.field, table.name, change.crdt_type
+                ),
+                change: serde_json::to_string(&change).unwrap_or_default(),
+                since: core.clock.now_micros(),
+            }
+        })
+        .collect();
+    Ok(dead_letters::put(tx, &letters).await?)
 }

@@ -88,7 +88,7 @@ fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), ErrorAnswer> {
 }
 
 /// A header's value; empty when it is missing, or not readable.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 

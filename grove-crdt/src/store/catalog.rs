@@ -23,6 +23,8 @@ pub(crate) struct ForeignKey {
     pub parent_columns: Vec<String>,
     pub on_delete: Action,
     pub on_update: Action,
+    /// Whether it may be checked only when the transaction commits, so that a statement that breaks it does not fail.
+    pub deferred: bool,
 }
 
 /// The tables of the database as they are.
@@ -65,10 +67,7 @@ impl Catalog {
         }
         keys.values_mut().for_each(|key| key.sort());
         let foreign_keys = foreign_keys(conn, &keys).await?;
-        Ok(Self {
-            columns,
-            foreign_keys,
-        })
+        Ok(Self { columns, foreign_keys })
     }
 
     /// The table's columns, `None` when there is no such table.
@@ -110,10 +109,7 @@ impl Catalog {
     }
 
     /// The tables from which a write can reach one of `targets` through foreign keys that act, the targets included.
-    pub(crate) fn reaching<'a>(
-        &'a self,
-        targets: impl IntoIterator<Item = &'a str>,
-    ) -> BTreeSet<String> {
+    pub(crate) fn reaching<'a>(&'a self, targets: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
         let mut reached: BTreeSet<String> = targets.into_iter().map(str::to_owned).collect();
         loop {
             let more: Vec<_> = self
@@ -139,7 +135,8 @@ async fn foreign_keys<C: ConnectionTrait>(
     let rows = conn
         .query_all_raw(Statement::from_string(
             backend,
-            "SELECT m.name, f.id, f.seq, f.\"table\", f.\"from\", f.\"to\", f.on_delete, f.on_update \
+            "SELECT m.name, f.id, f.seq, f.\"table\", f.\"from\", f.\"to\", f.on_delete, f.on_update, \
+             m.sql LIKE '%DEFERRED%' AND (SELECT foreign_keys FROM pragma_foreign_keys) \
              FROM sqlite_master m, pragma_foreign_key_list(m.name) f \
              WHERE m.type = 'table' ORDER BY m.name, f.id, f.seq",
         ))
@@ -165,6 +162,8 @@ async fn foreign_keys<C: ConnectionTrait>(
                 parent_columns: Vec::new(),
                 on_delete: action(&row.try_get_by_index::<String>(6)?),
                 on_update: action(&row.try_get_by_index::<String>(7)?),
+                // The catalog does not say which key of a table it is; all of them is the safe side.
+                deferred: row.try_get_by_index::<Option<bool>>(8)?.unwrap_or(false),
             });
         key.child_columns.push(row.try_get_by_index(4)?);
         key.parent_columns.push(to);
@@ -178,4 +177,21 @@ fn action(name: &str) -> Action {
         "SET NULL" | "SET DEFAULT" => Action::Reset,
         _ => Action::Refuse,
     }
+}
+
+/// The columns of a table's unique indexes, but for those of its primary key, and whether each may be null.
+pub(crate) async fn unique_columns<C: ConnectionTrait>(
+    conn: &C,
+    table: &str,
+) -> Result<BTreeSet<(String, bool)>, DbErr> {
+    let statement = Statement::from_sql_and_values(
+        conn.get_database_backend(),
+        "SELECT c.name, NOT t.\"notnull\" FROM pragma_index_list(?1) i, pragma_index_info(i.name) c \
+         JOIN pragma_table_xinfo(?1) t ON t.name = c.name WHERE i.\"unique\" AND i.origin <> 'pk'",
+        [table.into()],
+    );
+    let rows = conn.query_all_raw(statement).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
+        .collect()
 }

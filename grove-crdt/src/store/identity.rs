@@ -5,6 +5,8 @@
 //! does not have, or a version the incarnation did not reach, was given out by a history that is gone: the database was
 //! restored from a backup.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{
     ConnectionTrait, DbErr,
     sea_query::{Expr, ExprTrait as _, Func, OnConflict, Query},
@@ -13,7 +15,6 @@ use sea_orm::{
 use crate::{
     error::Error,
     store::schema::{FIELDS, INCARNATIONS, LAYOUT, NODES, REPLICA},
-    types::Kind,
 };
 
 /// Reads the replica id, making one when there is none.
@@ -29,10 +30,7 @@ pub(crate) async fn replica_id<C: ConnectionTrait>(conn: &C) -> Result<String, E
         ])
         .on_conflict(OnConflict::column("id").do_nothing().to_owned())
         .take();
-    let select = Query::select()
-        .columns(["layout", "replica_id"])
-        .from(REPLICA)
-        .take();
+    let select = Query::select().columns(["layout", "replica_id"]).from(REPLICA).take();
     let row = match conn.query_one(&select).await? {
         Some(row) => Some(row),
         None => {
@@ -51,10 +49,7 @@ pub(crate) async fn replica_id<C: ConnectionTrait>(conn: &C) -> Result<String, E
 }
 
 /// Begins an incarnation and returns its id.
-pub(crate) async fn begin_incarnation<C: ConnectionTrait>(
-    conn: &C,
-    from_version: i64,
-) -> Result<String, DbErr> {
+pub(crate) async fn begin_incarnation<C: ConnectionTrait>(conn: &C, from_version: i64) -> Result<String, DbErr> {
     let id = uuid::Uuid::new_v4().simple().to_string();
     let insert = Query::insert()
         .into_table(INCARNATIONS)
@@ -75,10 +70,7 @@ pub(crate) async fn begin_incarnation<C: ConnectionTrait>(
 
 /// How far a cursor of `incarnation` can be trusted: up to the version where the next one began, `i64::MAX` when it is the
 /// newest. `None` when this database never had that incarnation.
-pub(crate) async fn trusted_until<C: ConnectionTrait>(
-    conn: &C,
-    incarnation: &str,
-) -> Result<Option<i64>, DbErr> {
+pub(crate) async fn trusted_until<C: ConnectionTrait>(conn: &C, incarnation: &str) -> Result<Option<i64>, DbErr> {
     let select = Query::select()
         .columns(["id", "from_version"])
         .from(INCARNATIONS)
@@ -94,33 +86,65 @@ pub(crate) async fn trusted_until<C: ConnectionTrait>(
     Ok(known.then_some(i64::MAX))
 }
 
-/// Remembers the kinds of a table's fields, and returns what was remembered before.
-pub(crate) async fn exchange_fields<C: ConnectionTrait>(
+/// What is remembered of a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownField {
+    pub kind: String,
+    /// Whether the entity had it when the database was last opened. One that it had not is stored as an unknown one is.
+    pub in_use: bool,
+}
+
+/// Before the kind of a field that is not in use.
+const RESTING: char = '-';
+
+/// The fields that a table has ever had here.
+pub(crate) async fn known_fields<C: ConnectionTrait>(
     conn: &C,
     table: &str,
-    fields: &[(String, Kind)],
-) -> Result<Vec<(String, String)>, Error> {
+) -> Result<BTreeMap<String, KnownField>, DbErr> {
     let select = Query::select()
         .columns(["field", "kind"])
         .from(FIELDS)
         .and_where(Expr::col("table_name").eq(table))
         .take();
-    let mut before: Vec<(String, String)> = Vec::new();
-    for row in conn.query_all(&select).await? {
-        before.push((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
-    }
-    for (field, kind) in fields {
-        if before.iter().any(|(known, _)| known == field) {
-            continue;
-        }
-        let insert = Query::insert()
-            .into_table(FIELDS)
-            .columns(["table_name", "field", "kind"])
-            .values_panic([table.into(), field.as_str().into(), kind.as_str().into()])
-            .take();
-        conn.execute(&insert).await?;
-    }
-    Ok(before)
+    let rows = conn.query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            let text: String = row.try_get_by_index(1)?;
+            let resting = text.strip_prefix(RESTING);
+            let known = KnownField {
+                kind: resting.unwrap_or(&text).to_owned(),
+                in_use: resting.is_none(),
+            };
+            Ok((row.try_get_by_index(0)?, known))
+        })
+        .collect()
+}
+
+/// Remembers a field.
+pub(crate) async fn remember_field<C: ConnectionTrait>(
+    conn: &C,
+    table: &str,
+    field: &str,
+    known: &KnownField,
+) -> Result<(), DbErr> {
+    let KnownField { kind, in_use } = known;
+    let kind = if *in_use {
+        kind.clone()
+    } else {
+        format!("{RESTING}{kind}")
+    };
+    let insert = Query::insert()
+        .into_table(FIELDS)
+        .columns(["table_name", "field", "kind"])
+        .values_panic([table.into(), field.into(), kind.into()])
+        .on_conflict(
+            OnConflict::columns(["table_name", "field"])
+                .update_column("kind")
+                .to_owned(),
+        )
+        .take();
+    conn.execute(&insert).await.map(drop)
 }
 
 /// The database that a node id speaks for, when it is known.

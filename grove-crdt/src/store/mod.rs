@@ -8,6 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod parked;
 pub(crate) mod peers;
 pub(crate) mod progress;
+pub(crate) mod references;
 pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod shadow;

@@ -14,13 +14,22 @@ use crate::{
     error::Error,
     store::{chunks, dialect, schema::shadow_ref, version},
     types::{
-        Cell, CellKey, Head, Kind, Record, State, birth_json, canonical, element_of_key,
-        element_key, parse_birth, parse_element, parse_totals, tags_json,
+        Cell, CellKey, Head, Kind, Record, State, birth_json, canonical, element_key, element_of_key, parse_birth,
+        parse_element, parse_totals, tags_json,
     },
 };
 
 const COLUMNS: [&str; 10] = [
-    "pk", "field", "cell", "epoch", "hlc_ts", "hlc_counter", "node_id", "state", "version", "via",
+    "pk",
+    "field",
+    "cell",
+    "epoch",
+    "hlc_ts",
+    "hlc_counter",
+    "node_id",
+    "state",
+    "version",
+    "via",
 ];
 
 /// One cell as it is stored.
@@ -51,10 +60,8 @@ pub(crate) async fn read<C: ConnectionTrait>(
     table: &Table,
     pks: &[String],
 ) -> Result<Loaded, Error> {
-    let mut parts: HashMap<String, (Option<Head>, BTreeMap<CellKey, Cell>)> = pks
-        .iter()
-        .map(|pk| (pk.clone(), Default::default()))
-        .collect();
+    let mut parts: HashMap<String, (Option<Head>, BTreeMap<CellKey, Cell>)> =
+        pks.iter().map(|pk| (pk.clone(), Default::default())).collect();
     let mut newest = 0;
     for (index, chunk) in chunks(pks, 1).enumerate() {
         let mut query = select(table);
@@ -83,10 +90,7 @@ pub(crate) async fn read<C: ConnectionTrait>(
 }
 
 fn select(table: &Table) -> SelectStatement {
-    Query::select()
-        .columns(COLUMNS)
-        .from(shadow_ref(table))
-        .take()
+    Query::select().columns(COLUMNS).from(shadow_ref(table)).take()
 }
 
 /// A row of a shadow's shape that has no key and the newest version, to be read along with the cells.
@@ -226,15 +230,18 @@ fn state_text(table: &Table, key: &CellKey, cell: &Cell) -> String {
 
 /// A cell from a row with the columns of [`COLUMNS`].
 pub(crate) fn parse(table: &Table, pk: String, row: &QueryResult) -> Result<Stored, Error> {
+    let field: String = row.try_get_by_index(1)?;
+    parse_as(table.kind_of(&field), table, pk, row)
+}
+
+/// The same, with the kind that the cell's field is known as.
+fn parse_as(known: Option<Kind>, table: &Table, pk: String, row: &QueryResult) -> Result<Stored, Error> {
     let corrupt = |detail: String| Error::Corrupt {
         table: table.name.clone(),
         pk: pk.clone(),
         detail,
     };
-    let key = CellKey::new(
-        row.try_get_by_index::<String>(1)?,
-        row.try_get_by_index::<String>(2)?,
-    );
+    let key = CellKey::new(row.try_get_by_index::<String>(1)?, row.try_get_by_index::<String>(2)?);
     let number = |index| -> Result<u32, Error> {
         let value: i64 = row.try_get_by_index(index)?;
         u32::try_from(value).map_err(|_| corrupt(format!("{value} is out of range")))
@@ -250,18 +257,18 @@ pub(crate) fn parse(table: &Table, pk: String, row: &QueryResult) -> Result<Stor
     let content = if key.field.is_empty() {
         let birth = match &state {
             Json::Null => None,
-            state => Some(parse_birth(state).map_err(corrupt)?),
+            state => Some(parse_birth(state).map_err(|bad| corrupt(bad.to_string()))?),
         };
         Content::Head(Head { epoch, hlc, birth })
     } else {
-        let state = parse_state(table, &key, state).map_err(corrupt)?;
+        let state = parse_state(known, &key, state).map_err(corrupt)?;
         Content::Cell(Cell { epoch, hlc, state })
     };
     Ok(Stored { pk, key, content })
 }
 
-fn parse_state(table: &Table, key: &CellKey, state: Json) -> Result<State, String> {
-    let (kind, state) = match table.kind_of(&key.field) {
+fn parse_state(known: Option<Kind>, key: &CellKey, state: Json) -> Result<State, String> {
+    let (kind, state) = match known {
         Some(kind) => (kind, state),
         None => tagged(state).ok_or_else(|| format!("field `{}` has no kind", key.field))?,
     };
@@ -271,8 +278,7 @@ fn parse_state(table: &Table, key: &CellKey, state: Json) -> Result<State, Strin
         Kind::Set => {
             let value = match state.get("v") {
                 Some(value) => value.clone(),
-                None => element_of_key(&key.cell)
-                    .ok_or_else(|| format!("element `{}` has no value", key.cell))?,
+                None => element_of_key(&key.cell).ok_or_else(|| format!("element `{}` has no value", key.cell))?,
             };
             debug_assert_eq!(element_key(&value), key.cell);
             State::Set(parse_element(value, &state["n"])?)
@@ -315,13 +321,11 @@ pub(crate) async fn page<C: ConnectionTrait>(
     query.and_where(match after.after {
         None => later,
         Some((pk, key)) => later.or(Expr::col("version").eq(after.version).and(
-            Expr::tuple([Expr::col("pk"), Expr::col("field"), Expr::col("cell")]).gt(Expr::tuple(
-                [
-                    Expr::val(pk),
-                    Expr::val(key.field.as_str()),
-                    Expr::val(key.cell.as_str()),
-                ],
-            )),
+            Expr::tuple([Expr::col("pk"), Expr::col("field"), Expr::col("cell")]).gt(Expr::tuple([
+                Expr::val(pk),
+                Expr::val(key.field.as_str()),
+                Expr::val(key.cell.as_str()),
+            ])),
         )),
     });
     if let Some(peer) = not_via {
@@ -343,10 +347,7 @@ pub(crate) async fn page<C: ConnectionTrait>(
 }
 
 /// The newest clock value in a table's cells.
-pub(crate) async fn newest_clock<C: ConnectionTrait>(
-    conn: &C,
-    table: &Table,
-) -> Result<Option<Hlc>, Error> {
+pub(crate) async fn newest_clock<C: ConnectionTrait>(conn: &C, table: &Table) -> Result<Option<Hlc>, Error> {
     let mut query = Query::select();
     query
         .columns(["hlc_ts", "hlc_counter", "node_id"])
@@ -406,31 +407,70 @@ pub(crate) async fn keys_with_field<C: ConnectionTrait>(
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
-/// Stored cells of one field in the form they had while the field was not known.
-pub(crate) async fn tagged_cells<C: ConnectionTrait>(
+/// The cells of a field that has become known, in the form they are to have now; and those of another kind, which this
+/// node would not have taken, had it known the field.
+pub(crate) struct Kept {
+    pub plain: Vec<(String, String, String)>,
+    pub strays: Vec<Stored>,
+}
+
+/// Reads the cells of a field that were stored while it was not known.
+pub(crate) async fn kept_cells<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
     field: &str,
-) -> Result<Vec<(String, String, String)>, Error> {
-    let query = Query::select()
-        .columns(["pk", "cell", "state"])
-        .from(shadow_ref(table))
-        .and_where(Expr::col("field").eq(field))
-        .take();
-    let rows = conn.query_all(&query).await?;
-    let mut plain = Vec::new();
-    for row in &rows {
-        let text: String = row.try_get_by_index(2)?;
-        let state = serde_json::from_str(&text).ok().and_then(tagged);
-        if let Some((_, state)) = state {
-            plain.push((
-                row.try_get_by_index(0)?,
-                row.try_get_by_index(1)?,
-                canonical(&state),
-            ));
+    kind: Kind,
+) -> Result<Kept, Error> {
+    let mut kept = Kept {
+        plain: Vec::new(),
+        strays: Vec::new(),
+    };
+    for row in cells_of(conn, table, field).await? {
+        let (pk, cell): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(2)?);
+        let text: String = row.try_get_by_index(7)?;
+        match serde_json::from_str(&text).ok().and_then(tagged) {
+            Some((known, state)) if known == kind => kept.plain.push((pk, cell, canonical(&state))),
+            Some(_) => kept.strays.push(parse_as(None, table, pk, &row)?),
+            None => {}
         }
     }
-    Ok(plain)
+    Ok(kept)
+}
+
+/// The cells of a field that is known no longer, in the form they are to have now.
+pub(crate) async fn forgotten_cells<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    field: &str,
+    kind: &str,
+) -> Result<Vec<(String, String, String)>, Error> {
+    let mut forgotten = Vec::new();
+    for row in cells_of(conn, table, field).await? {
+        let text: String = row.try_get_by_index(7)?;
+        if let Ok(state) = serde_json::from_str::<Json>(&text) {
+            let state = canonical(&serde_json::json!({ format!("${kind}"): state }));
+            forgotten.push((row.try_get_by_index(0)?, row.try_get_by_index(2)?, state));
+        }
+    }
+    Ok(forgotten)
+}
+
+async fn cells_of<C: ConnectionTrait>(conn: &C, table: &Table, field: &str) -> Result<Vec<QueryResult>, DbErr> {
+    let query = select(table).and_where(Expr::col("field").eq(field)).take();
+    conn.query_all(&query).await
+}
+
+/// Forgets cells.
+pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, table: &Table, cells: &[Stored]) -> Result<(), DbErr> {
+    let removals = cells
+        .iter()
+        .map(|stored| (stored.pk.clone(), stored.key.clone()))
+        .collect();
+    let batch = Batch {
+        puts: Vec::new(),
+        removals,
+    };
+    write(conn, table, 0, &batch).await
 }
 
 /// Replaces the stored form of one cell's state.

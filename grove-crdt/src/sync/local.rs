@@ -11,7 +11,7 @@ use crate::{
     store::{
         dead_letters::{self, Letter},
         peers,
-        shadow::{self, Content, Place, Versioned},
+        shadow::{self, Content, Place, Stored, Versioned},
         version,
     },
     sync::{Change, Rejection, RejectionCode},
@@ -210,7 +210,10 @@ impl Replica {
         let mut found: Vec<(i64, Within, Change)> = Vec::new();
         for name in tables {
             let table = self.core.registry.require(name)?;
-            let key = after.within.as_ref().map(|within| CellKey::new(within.2.clone(), within.3.clone()));
+            let key = after
+                .within
+                .as_ref()
+                .map(|within| CellKey::new(within.2.clone(), within.3.clone()));
             let place = place_in(table, after, key.as_ref());
             let cells = shadow::page(tx, table, &place, not_via, limit + 1).await?;
             for Versioned { version, stored } in cells {
@@ -220,7 +223,7 @@ impl Replica {
                     stored.key.field.clone(),
                     stored.key.cell.clone(),
                 );
-                found.push((version, within, to_change(table, stored.pk, stored.key, stored.content)));
+                found.push((version, within, Change::of(table, stored)));
             }
         }
         found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
@@ -250,7 +253,10 @@ fn cut(mut found: Vec<(i64, Within, Change)>, newest: i64, limit: usize) -> Page
         let newest = found.last().map_or(newest, |(version, ..)| newest.max(*version));
         return Page {
             changes: found.into_iter().map(|(_, _, change)| change).collect(),
-            position: Position { version: newest, within: None },
+            position: Position {
+                version: newest,
+                within: None,
+            },
             has_more: false,
         };
     }
@@ -258,7 +264,10 @@ fn cut(mut found: Vec<(i64, Within, Change)>, newest: i64, limit: usize) -> Page
     let whole = found.iter().take_while(|(version, ..)| *version < beyond).count();
     let position = if whole > 0 {
         found.truncate(whole);
-        Position { version: found[whole - 1].0, within: None }
+        Position {
+            version: found[whole - 1].0,
+            within: None,
+        }
     } else {
         found.truncate(limit);
         Position {
@@ -273,43 +282,48 @@ fn cut(mut found: Vec<(i64, Within, Change)>, newest: i64, limit: usize) -> Page
     }
 }
 
-/// A stored cell in the form in which it travels.
-fn to_change(table: &Table, pk: String, key: CellKey, content: Content) -> Change {
-    let (epoch, hlc) = match &content {
-        Content::Head(head) => (head.epoch, head.hlc.clone()),
-        Content::Cell(cell) => (cell.epoch, cell.hlc.clone()),
-    };
-    let mut change = Change {
-        table: table.name.clone(),
-        pk,
-        field: key.field,
-        cell: key.cell,
-        crdt_type: "record".into(),
-        epoch,
-        node_id: hlc.node.clone(),
-        hlc,
-        value: None,
-        counter: None,
-        set: None,
-        tombstone: false,
-    };
-    match content {
-        Content::Head(head) => {
-            change.tombstone = head.birth.is_none();
-            change.value = head.birth.as_ref().map(birth_json);
+impl Change {
+    /// A stored cell in the form in which it travels.
+    pub(crate) fn of(table: &Table, stored: Stored) -> Self {
+        let Stored { pk, key, content } = stored;
+        let (epoch, hlc) = match &content {
+            Content::Head(head) => (head.epoch, head.hlc.clone()),
+            Content::Cell(cell) => (cell.epoch, cell.hlc.clone()),
+        };
+        let mut change = Self {
+            table: table.name.clone(),
+            pk,
+            field: key.field,
+            cell: key.cell,
+            crdt_type: "record".into(),
+            epoch,
+            node_id: hlc.node.clone(),
+            hlc,
+            value: None,
+            counter: None,
+            set: None,
+            tombstone: false,
+        };
+        match content {
+            Content::Head(head) => {
+                change.tombstone = head.birth.is_none();
+                change.value = head.birth.as_ref().map(birth_json);
+            }
+            Content::Cell(cell) => change.hold(cell.state),
         }
-        Content::Cell(cell) => {
-            change.crdt_type = cell.state.kind().as_str().into();
-            match cell.state {
-                State::Lww(value) => change.value = Some(value),
-                State::Counter(totals) => change.counter = serde_json::to_value(totals).ok(),
-                State::Set(element) => {
-                    change.tombstone = !element.is_present();
-                    change.set = Some(tags_json(&element));
-                    change.value = Some(element.value);
-                }
+        change
+    }
+
+    fn hold(&mut self, state: State) {
+        self.crdt_type = state.kind().as_str().into();
+        match state {
+            State::Lww(value) => self.value = Some(value),
+            State::Counter(totals) => self.counter = serde_json::to_value(totals).ok(),
+            State::Set(element) => {
+                self.tombstone = !element.is_present();
+                self.set = Some(tags_json(&element));
+                self.value = Some(element.value);
             }
         }
     }
-    change
 }

@@ -145,6 +145,20 @@ pub struct Rejection {
     pub message: String,
 }
 
+impl Rejection {
+    /// The longest message, in bytes: a refusal must not carry back a whole hostile value.
+    const MAX_MESSAGE: usize = 300;
+
+    pub(crate) fn new(index: usize, code: RejectionCode, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if message.len() > Self::MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(Self::MAX_MESSAGE));
+            message.push('…');
+        }
+        Self { index, code, message }
+    }
+}
+
 /// The kinds of refusal of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -35,7 +35,7 @@ impl Round<'_> {
     }
 
     /// One page; a smaller one when it turns out to be too large in bytes.
-    async fn ask(&self, cursor: Option<String>) -> Result<PullResponse, TransportError> {
+    async fn ask(&mut self, cursor: Option<String>) -> Result<PullResponse, TransportError> {
         let settings = self.settings;
         let mut request = PullRequest {
             node_id: settings.replica.node_id().clone(),
@@ -45,11 +45,10 @@ impl Round<'_> {
             limit: None,
             filter: None,
         };
-        let mut limit = settings.page_size;
         loop {
-            request.limit = Some(limit);
+            request.limit = Some(self.page_size);
             match self.answer(|| self.peer.pull(&request)).await {
-                Err(error) if error.code.as_deref() == Some(TOO_LARGE) && limit > 1 => limit /= 2,
+                Err(error) if error.code.as_deref() == Some(TOO_LARGE) && self.page_size > 1 => self.page_size /= 2,
                 result => return result,
             }
         }

@@ -1,9 +1,11 @@
 //! The answering side of the protocol, with no HTTP in it: the server and the memory transport share it.
 
+use std::collections::HashSet;
+
 use serde::Deserialize as _;
 
 use crate::{
-    clock::{Hlc, NodeId},
+    clock::NodeId,
     error::Error,
     replica::Replica,
     store::identity,
@@ -26,7 +28,10 @@ pub struct Peer {
 impl Peer {
     /// A peer that may speak for any node id.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), node: None }
+        Self {
+            name: name.into(),
+            node: None,
+        }
     }
 
     /// Binds the peer to one node id.
@@ -77,7 +82,9 @@ const DEFAULT_PAGE: usize = 1_000;
 /// a cursor that is none; or the database fails.
 pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Result<PullResponse, Refusal> {
     if request.filter.is_some() {
-        return Err(Refusal::BadRequest("filters are not supported; leave `filter` out".into()));
+        return Err(Refusal::BadRequest(
+            "filters are not supported; leave `filter` out".into(),
+        ));
     }
     for (index, table) in request.tables.iter().enumerate() {
         if replica.core.registry.get(table).is_none() {
@@ -124,11 +131,7 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
                 changes.push(change);
                 places.push(index);
             }
-            Err(error) => rejected.push(Rejection {
-                index,
-                code: RejectionCode::Malformed,
-                message: error.to_string(),
-            }),
+            Err(error) => rejected.push(Rejection::new(index, RejectionCode::Malformed, error.to_string())),
         }
     }
     let merged = replica.merge_changes(&changes, &request.replica_id).await?;
@@ -137,8 +140,12 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
         ..rejection
     }));
     rejected.sort_by_key(|rejection| rejection.index);
-    let taken = (0..).zip(&request.changes).filter(|(index, _)| rejected.iter().all(|r| r.index != *index));
-    let latest = taken.filter_map(|(_, json)| Hlc::deserialize(json.get("hlc")?).ok()).max();
+    let refused: HashSet<_> = rejected.iter().map(|rejection| rejection.index).collect();
+    let taken = places
+        .iter()
+        .zip(&changes)
+        .filter(|(place, _)| !refused.contains(*place));
+    let latest = taken.map(|(_, change)| &change.hlc).max().cloned();
     Ok(PushResponse {
         replica_id: replica.replica_id().to_owned(),
         node_id: replica.node_id().clone(),
@@ -160,7 +167,9 @@ async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) 
         });
     }
     if node.is_baseline() || replica_id.is_empty() || replica_id.len() > 64 {
-        return Err(Refusal::BadRequest("`node_id` and `replica_id` must name the asking replica".into()));
+        return Err(Refusal::BadRequest(
+            "`node_id` and `replica_id` must name the asking replica".into(),
+        ));
     }
     if replica_id == replica.replica_id() {
         return Err(Refusal::NodeConflict(format!(
@@ -172,7 +181,9 @@ async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) 
             "node id `{node}` is this replica's own; give the other one an id of its own"
         )));
     }
-    let known = identity::known_database(&replica.core.db, node.as_str()).await.map_err(Error::from)?;
+    let known = identity::known_database(&replica.core.db, node.as_str())
+        .await
+        .map_err(Error::from)?;
     let other = match known {
         Some(known) => (known != replica_id).then_some(known),
         None => {
@@ -199,11 +210,19 @@ async fn position(replica: &Replica, cursor: Option<&str>) -> Result<(Position, 
     if cursor.replica_id != replica.replica_id() {
         return Ok((Position::default(), true));
     }
-    let end = identity::trusted_until(&replica.core.db, &cursor.incarnation).await.map_err(Error::from)?;
+    let end = identity::trusted_until(&replica.core.db, &cursor.incarnation)
+        .await
+        .map_err(Error::from)?;
     match end {
         Some(end) if cursor.position.version <= end => Ok((cursor.position, false)),
         // What this database and the lost history have in common ends where the incarnation did.
-        Some(end) => Ok((Position { version: end, within: None }, true)),
+        Some(end) => Ok((
+            Position {
+                version: end,
+                within: None,
+            },
+            true,
+        )),
         None => Ok((Position::default(), true)),
     }
 }

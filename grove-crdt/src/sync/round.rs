@@ -39,6 +39,8 @@ pub(crate) struct Round<'a> {
     /// What the database holds of `state`.
     saved: PeerState,
     restarts: usize,
+    /// How many changes to ask for at once: fewer once a page has turned out to be too large in bytes.
+    pub(super) page_size: usize,
     /// Whether the peer has lost what it had, so that it is sent even what came from it. Nothing is remembered until it
     /// has been sent everything: a round that is cut off before has to notice the loss again.
     pub(super) resend: bool,
@@ -66,6 +68,7 @@ impl<'a> Round<'a> {
             saved: state.clone(),
             state,
             restarts: 0,
+            page_size: settings.page_size,
             resend: false,
             report: SyncReport::default(),
         };

@@ -20,10 +20,11 @@ use crate::{
 /// been committed here. Where it stands is kept in the replica's database, page by page, so a sync that is cut off goes
 /// on from there, and whatever was sent twice is merged once.
 ///
-/// A change that is refused blocks no other. It is kept as a dead letter on the side it came to, and tried again with
+/// A change that is refused, here or by the peer, blocks no other. It is kept here as a dead letter, and tried again with
 /// every sync when it may be taken later, such as one whose clock is ahead.
 ///
-/// A peer whose database was recreated or restored is noticed by its identity, and the sync with it starts over.
+/// A peer whose database was recreated, or restored from a backup, is noticed; the sync with it starts over, and gives it
+/// back what it lost.
 ///
 /// Clones are handles of one syncer.
 ///

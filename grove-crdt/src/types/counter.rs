@@ -89,13 +89,9 @@ impl<'de> Deserialize<'de> for Totals {
         }
         let raw = Raw::deserialize(deserializer)?;
         let total = |value: &serde_json::Value| {
-            super::exact_u64(value)
-                .filter(|total| *total <= LIMIT)
-                .ok_or_else(|| {
-                    serde::de::Error::custom(format!(
-                        "a counter total is an integer from 0 to {LIMIT}, not {value}"
-                    ))
-                })
+            super::exact_u64(value).filter(|total| *total <= LIMIT).ok_or_else(|| {
+                serde::de::Error::custom(format!("a counter total is an integer from 0 to {LIMIT}, not {value}"))
+            })
         };
         Ok(Self {
             inc: total(&raw.inc)?,

@@ -1,6 +1,6 @@
 //! The JSON of states, as shadow tables keep it and as it travels.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::{Map, Value as Json};
 
@@ -23,17 +23,35 @@ pub(crate) fn birth_json(birth: &Birth) -> Json {
     Json::Object(groups)
 }
 
+/// Why a birth can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BadBirth {
+    /// It has fields of a kind that is not known here; a later version may know it.
+    UnknownKind(String),
+    Malformed(String),
+}
+
+impl fmt::Display for BadBirth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKind(kind) => write!(f, "field kind `{kind}` is not known here"),
+            Self::Malformed(detail) => f.write_str(detail),
+        }
+    }
+}
+
 /// The way back, or what is wrong.
-pub(crate) fn parse_birth(json: &Json) -> Result<Birth, String> {
-    let groups = json.as_object().ok_or("a birth is a JSON object")?;
+pub(crate) fn parse_birth(json: &Json) -> Result<Birth, BadBirth> {
+    let malformed = |detail: String| BadBirth::Malformed(detail);
+    let groups = json
+        .as_object()
+        .ok_or_else(|| malformed("a birth is a JSON object".into()))?;
     let mut birth = Birth::new();
     for (name, group) in groups {
-        let kind: Kind = name
-            .parse()
-            .map_err(|()| format!("field kind `{name}` is not known here"))?;
+        let kind: Kind = name.parse().map_err(|()| BadBirth::UnknownKind(name.clone()))?;
         let values = group
             .as_object()
-            .ok_or_else(|| format!("the `{name}` values of a birth are a JSON object"))?;
+            .ok_or_else(|| malformed(format!("the `{name}` values of a birth are a JSON object")))?;
         for (field, value) in values {
             let fits = match kind {
                 Kind::Lww => true,
@@ -41,11 +59,11 @@ pub(crate) fn parse_birth(json: &Json) -> Result<Birth, String> {
                 Kind::Set => value.is_array(),
             };
             if !fits {
-                return Err(format!("field `{field}`: {value} is no {kind}"));
+                return Err(malformed(format!("field `{field}`: {value} is no {kind}")));
             }
             let value = value.clone();
             if birth.insert(field.clone(), BirthValue { kind, value }).is_some() {
-                return Err(format!("field `{field}` is given twice"));
+                return Err(malformed(format!("field `{field}` is given twice")));
             }
         }
     }
@@ -73,8 +91,7 @@ pub(crate) fn tags_json(element: &Element) -> Json {
 
 /// An element from its value and its tags.
 pub(crate) fn parse_element(value: Json, tags: &Json) -> Result<Element, String> {
-    let nodes: BTreeMap<NodeId, Tags> =
-        serde_json::from_value(tags.clone()).map_err(|error| error.to_string())?;
+    let nodes: BTreeMap<NodeId, Tags> = serde_json::from_value(tags.clone()).map_err(|error| error.to_string())?;
     Ok(Element { value, nodes })
 }
 

@@ -53,6 +53,25 @@ pub(super) fn compare(a: &Json, b: &Json) -> Ordering {
     }
 }
 
+/// The deepest nesting of a value that is replicated. Readers of JSON stop at 128 levels; a value stands a few levels down
+/// in a request or a stored state.
+pub(crate) const MAX_DEPTH: usize = 100;
+
+/// Whether a value is nested deeper than [`MAX_DEPTH`].
+pub(crate) fn is_too_deep(value: &Json) -> bool {
+    fn deeper_than(value: &Json, levels: usize) -> bool {
+        let Some(left) = levels.checked_sub(1) else {
+            return value.is_array() || value.is_object();
+        };
+        match value {
+            Json::Array(items) => items.iter().any(|item| deeper_than(item, left)),
+            Json::Object(map) => map.values().any(|item| deeper_than(item, left)),
+            _ => false,
+        }
+    }
+    deeper_than(value, MAX_DEPTH)
+}
+
 /// `value` as JSON: a number while a JavaScript reader gets it exactly, a string beyond.
 pub(crate) fn i64_json(value: i64) -> Json {
     if (-MAX_EXACT..=MAX_EXACT).contains(&value) {
@@ -113,6 +132,23 @@ mod tests {
         for text in ["+1", "007", "", "-", "1.0", "0x1"] {
             assert_eq!(exact_i64(&json!(text)), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn depth_is_counted_in_levels() {
+        let nested = |levels| {
+            (0..levels).fold(json!(1), |inner, level| {
+                if level % 2 == 0 {
+                    json!([inner])
+                } else {
+                    json!({ "x": inner })
+                }
+            })
+        };
+        assert!(!is_too_deep(&nested(MAX_DEPTH)));
+        assert!(is_too_deep(&nested(MAX_DEPTH + 1)));
+        assert!(is_too_deep(&json!([1, nested(MAX_DEPTH)])));
+        assert!(!is_too_deep(&json!("text")));
     }
 
     #[test]

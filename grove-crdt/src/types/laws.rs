@@ -157,7 +157,11 @@ proptest! {
 }
 
 fn at(ts: i64, node: &str) -> Hlc {
-    Hlc { ts, counter: 0, node: node.parse().unwrap() }
+    Hlc {
+        ts,
+        counter: 0,
+        node: node.parse().unwrap(),
+    }
 }
 
 fn value(record: &Record, field: &str, kind: Kind) -> Json {

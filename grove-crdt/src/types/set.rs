@@ -93,7 +93,11 @@ mod tests {
     use serde_json::json;
 
     fn at(ts: i64, node: &str) -> Hlc {
-        Hlc { ts, counter: 0, node: node.parse().unwrap() }
+        Hlc {
+            ts,
+            counter: 0,
+            node: node.parse().unwrap(),
+        }
     }
 
     #[test]
@@ -118,7 +122,10 @@ mod tests {
         assert!(element_key(&long).starts_with("sha256:"));
         assert_eq!(element_key(&long).len(), 71);
         assert_ne!(element_key(&long), element_key(&json!("y".repeat(MAX_ELEMENT_KEY))));
-        assert_eq!(element_key(&json!("x".repeat(MAX_ELEMENT_KEY - 2))).len(), MAX_ELEMENT_KEY);
+        assert_eq!(
+            element_key(&json!("x".repeat(MAX_ELEMENT_KEY - 2))).len(),
+            MAX_ELEMENT_KEY
+        );
         assert_ne!(element_key(&json!("A")), element_key(&json!("a")));
     }
 }

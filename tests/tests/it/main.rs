@@ -1,4 +1,7 @@
 //! Integration tests through the public API.
 
+mod http;
 mod layers;
-mod smoke;
+mod notes;
+mod quickstart;
+mod syncer;

@@ -1,0 +1,140 @@
+//! Rows that refer to rows which are not there, and rows which others still refer to: found for many rows at once, and
+//! before a database that checks only when the transaction commits would fail it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::{DatabaseTransaction, Value};
+
+use crate::{
+    entity::{Row, Table, codec},
+    error::Error,
+    store::{
+        catalog::{Action, Catalog, ForeignKey},
+        references::present,
+    },
+    types::canonical,
+};
+
+/// The rows of `rows`, by place, that refer to a row which is not there and not among them either, with that one's table.
+/// Of all foreign keys, or of the deferred ones only.
+pub(super) async fn orphans(
+    tx: &DatabaseTransaction,
+    catalog: &Catalog,
+    table: &Table,
+    rows: &[Row],
+    deferred_only: bool,
+) -> Result<BTreeMap<usize, String>, Error> {
+    let mut missing = Vec::new();
+    for key in catalog
+        .parents_of(&table.name)
+        .filter(|key| key.deferred || !deferred_only)
+    {
+        let Some(columns) = places(table, &key.child_columns) else {
+            continue;
+        };
+        let references: Vec<_> = rows
+            .iter()
+            .enumerate()
+            .filter_map(|(at, row)| Some((at, tuple(row, &columns)?)))
+            .collect();
+        let tuples: Vec<_> = references.iter().map(|(_, (values, _))| values.clone()).collect();
+        let there = present(tx, &key.parent, &key.parent_columns, &tuples).await?;
+        let gone = references
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| !there.contains(index));
+        let gone: Vec<_> = gone.map(|(_, (at, (_, text)))| (at, text)).collect();
+        missing.push((key, gone));
+    }
+    Ok(settle(table, rows, &missing))
+}
+
+/// Those whose parent is not among `rows` either, or only as an orphan itself.
+fn settle(table: &Table, rows: &[Row], missing: &[(&ForeignKey, Vec<(usize, String)>)]) -> BTreeMap<usize, String> {
+    let mut orphans: BTreeMap<usize, String> = BTreeMap::new();
+    let given: Vec<HashMap<String, usize>> = missing.iter().map(|(key, _)| given_by(table, rows, key)).collect();
+    loop {
+        let before = orphans.len();
+        for ((key, gone), given) in missing.iter().zip(&given) {
+            for (at, parent) in gone {
+                if given.get(parent).is_none_or(|at| orphans.contains_key(at)) {
+                    orphans.insert(*at, key.parent.clone());
+                }
+            }
+        }
+        if orphans.len() == before {
+            return orphans;
+        }
+    }
+}
+
+/// What rows of the table itself offer to a foreign key within it.
+fn given_by(table: &Table, rows: &[Row], key: &ForeignKey) -> HashMap<String, usize> {
+    let columns = (key.parent == table.name)
+        .then(|| places(table, &key.parent_columns))
+        .flatten();
+    let Some(columns) = columns else { return HashMap::new() };
+    rows.iter()
+        .enumerate()
+        .filter_map(|(at, row)| Some((tuple(row, &columns)?.1, at)))
+        .collect()
+}
+
+/// The rows of `rows`, by place, which a row refers to by a foreign key that lets no parent go, but is deferred; with the
+/// child's table.
+pub(super) async fn referred_to(
+    tx: &DatabaseTransaction,
+    catalog: &Catalog,
+    table: &Table,
+    rows: &[Row],
+) -> Result<BTreeMap<usize, String>, Error> {
+    let mut parents = BTreeMap::new();
+    let keys = catalog
+        .children_of(&table.name)
+        .filter(|key| key.deferred && key.on_delete == Action::Refuse);
+    for key in keys {
+        let Some(columns) = places(table, &key.parent_columns) else {
+            continue;
+        };
+        let offered: Vec<_> = rows
+            .iter()
+            .enumerate()
+            .filter_map(|(at, row)| Some((at, tuple(row, &columns)?)))
+            .collect();
+        let tuples: Vec<_> = offered.iter().map(|(_, (values, _))| values.clone()).collect();
+        let mut there = present(tx, &key.child, &key.child_columns, &tuples).await?;
+        if key.child == table.name {
+            there.retain(|index| !refers_to_itself(table, key, &rows[offered[*index].0]));
+        }
+        parents.extend(there.into_iter().map(|index| (offered[index].0, key.child.clone())));
+    }
+    Ok(parents)
+}
+
+fn refers_to_itself(table: &Table, key: &ForeignKey, row: &Row) -> bool {
+    let text = |names: &[String]| Some(tuple(row, &places(table, names)?)?.1);
+    text(&key.child_columns) == text(&key.parent_columns)
+}
+
+/// The places of columns, `None` when the entity does not have them all.
+fn places(table: &Table, names: &[String]) -> Option<Vec<usize>> {
+    let place = |name: &String| {
+        table
+            .columns
+            .iter()
+            .position(|column| column.name.eq_ignore_ascii_case(name))
+    };
+    names.iter().map(place).collect()
+}
+
+/// The values of columns, and one text for them; `None` when one is null, and the row refers to nothing.
+fn tuple(row: &Row, columns: &[usize]) -> Option<(Vec<Value>, String)> {
+    let mut values = Vec::with_capacity(columns.len());
+    let mut texts = Vec::with_capacity(columns.len());
+    for column in columns {
+        let json = codec::encode(&row[*column]).ok().filter(|json| !json.is_null())?;
+        values.push(row[*column].clone());
+        texts.push(json);
+    }
+    Some((values, canonical(&texts.into())))
+}

@@ -1,0 +1,128 @@
+//! How many statements a merge takes, and that one which changes nothing writes nothing.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use grove_crdt::{OrSet, Replica};
+use grove_crdt_tests::{builder, cells, create_table, entities::document, memory, replica_of, rows};
+use sea_orm::{ActiveValue::Set, ConnectOptions, Database, EntityTrait, ExprTrait as _, sea_query::Expr};
+
+use super::support::{changes_of, number, push, total_changes};
+
+const TABLE: &[&str] = &["documents"];
+
+/// A replica whose statements are counted.
+async fn counted(node: &str) -> (Replica, Arc<AtomicUsize>) {
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options.max_connections(1).sqlx_logging(false);
+    let mut db = Database::connect(options).await.unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    db.set_metric_callback(move |info| {
+        if std::env::var_os("SHOW_STATEMENTS").is_some() {
+            println!("{:.160}", info.statement.sql);
+        }
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    create_table(&db, document::Entity).await.unwrap();
+    let replica = builder(node).0.entity::<document::Entity>().open(db).await.unwrap();
+    (replica, count)
+}
+
+async fn statements_of(count: &AtomicUsize, work: impl Future<Output = grove_crdt::sync::PushResponse>) -> usize {
+    let before = count.load(Ordering::SeqCst);
+    let response = work.await;
+    assert_eq!(response.rejected, []);
+    count.load(Ordering::SeqCst) - before
+}
+
+/// A replica with 500 documents.
+async fn origin(rows: usize) -> Replica {
+    let origin = replica_of::<document::Entity>("origin").await;
+    let models = (0..rows).map(|n| document::ActiveModel {
+        id: Set(format!("doc-{n}")),
+        title: Set(format!("title {n}")),
+        view_count: Set(1),
+        tags: Set(OrSet::from([format!("tag {n}")])),
+        author: Set(None),
+    });
+    document::Entity::insert_many(models).exec(&origin).await.unwrap();
+    origin
+}
+
+/// Gives every document a new title and more views: two changes a row.
+async fn change_all(origin: &Replica) {
+    document::Entity::update_many()
+        .col_expr(document::Column::Title, Expr::val("changed"))
+        .col_expr(
+            document::Column::ViewCount,
+            Expr::col(document::Column::ViewCount).add(2),
+        )
+        .exec(origin)
+        .await
+        .unwrap();
+}
+
+async fn page_statements(rows: usize) -> [usize; 4] {
+    let origin = origin(rows).await;
+    let births = changes_of(&origin, TABLE).await;
+    assert_eq!(births.len(), rows);
+    let (replica, count) = counted("replica").await;
+    // Admits the sender, once and for all.
+    push(&origin, &replica, &[]).await;
+    let new_rows = statements_of(&count, push(&origin, &replica, &births)).await;
+    change_all(&origin).await;
+    let changed: Vec<_> = changes_of(&origin, TABLE)
+        .await
+        .into_iter()
+        .filter(|c| c["crdt_type"] != "record")
+        .collect();
+    assert_eq!(changed.len(), 2 * rows);
+    let changes = statements_of(&count, push(&origin, &replica, &changed)).await;
+    assert_eq!(shown(&replica).await, shown(&origin).await);
+    let again = statements_of(&count, push(&origin, &replica, &changed)).await;
+    document::Entity::delete_many().exec(&origin).await.unwrap();
+    let deaths = changes_of(&origin, TABLE).await;
+    assert_eq!(deaths.len(), rows);
+    let deletes = statements_of(&count, push(&origin, &replica, &deaths)).await;
+    assert!(shown(&replica).await.is_empty());
+    [new_rows, changes, again, deletes]
+}
+
+async fn shown(replica: &Replica) -> Vec<String> {
+    rows::<document::Entity, _>(replica).await
+}
+
+#[tokio::test]
+async fn a_page_takes_the_same_number_of_statements_however_large_it_is() {
+    // Besides those below, each push asks once who the sender is.
+    // New rows: read the cells, write the cells, read the rows, write the rows.
+    // Changed rows: the same. Known changes: read the cells. Deaths: cells removed and written, rows read and deleted.
+    assert_eq!(page_statements(1).await, [5, 5, 2, 6]);
+    assert_eq!(page_statements(500).await, [5, 5, 2, 6]);
+}
+
+#[tokio::test]
+async fn a_merge_that_changes_nothing_writes_nothing_and_takes_no_version() {
+    let origin = origin(3).await;
+    change_all(&origin).await;
+    let replica = replica_of::<document::Entity>("replica").await;
+    let changes = changes_of(&origin, TABLE).await;
+    push(&origin, &replica, &changes).await;
+    let newest = "SELECT max(version) FROM \"_documents_crdt\"";
+    let before = (
+        total_changes(&replica).await,
+        number(&replica, newest).await,
+        cells(&replica, "documents").await,
+    );
+    let response = push(&origin, &replica, &changes).await;
+    assert_eq!((response.merged, response.conflicts), (changes.len(), 0));
+    let after = (
+        total_changes(&replica).await,
+        number(&replica, newest).await,
+        cells(&replica, "documents").await,
+    );
+    assert_eq!(after, before);
+}

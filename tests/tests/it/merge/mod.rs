@@ -1,0 +1,15 @@
+//! Taking over what other replicas did.
+
+mod convergence;
+mod counting;
+mod deletes;
+mod hostile;
+mod hostile_keys;
+mod library;
+mod local_columns;
+mod parking;
+mod parking_counters;
+mod parking_writes;
+mod schema_growth;
+pub mod support;
+mod unique;

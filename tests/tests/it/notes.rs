@@ -1,0 +1,97 @@
+//! A table of notes, and replicas of it.
+
+use std::path::Path;
+
+use grove_crdt::{Crdt, FakeClock, Replica, ReplicaBuilder};
+use grove_crdt_tests::{connect, memory};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, Schema, entity::prelude::*};
+
+/// A note.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Crdt)]
+#[sea_orm(table_name = "notes")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    #[crdt(lww)]
+    pub title: String,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+/// Another table of the same form.
+pub mod draft {
+    use grove_crdt::Crdt;
+    use sea_orm::entity::prelude::*;
+
+    /// A draft.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Crdt)]
+    #[sea_orm(table_name = "drafts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        #[crdt(lww)]
+        pub title: String,
+    }
+
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+}
+
+/// Creates the tables that are not there yet.
+async fn prepared(db: DatabaseConnection) -> DatabaseConnection {
+    let schema = Schema::new(db.get_database_backend());
+    for mut table in [
+        schema.create_table_from_entity(Entity),
+        schema.create_table_from_entity(draft::Entity),
+    ] {
+        db.execute(table.if_not_exists()).await.unwrap();
+    }
+    db
+}
+
+fn builder(node: &str) -> ReplicaBuilder {
+    Replica::builder(node).entity::<Entity>().entity::<draft::Entity>()
+}
+
+/// A replica of notes and drafts on a new database in memory.
+pub async fn replica(node: &str) -> Replica {
+    builder(node).open(prepared(memory().await).await).await.unwrap()
+}
+
+/// The same, in a file named after the node, new or not.
+pub async fn replica_in(dir: &Path, node: &str) -> Replica {
+    let db = connect(&dir.join(node)).await;
+    builder(node).open(prepared(db).await).await.unwrap()
+}
+
+/// The same, in memory, with a clock to set.
+pub async fn replica_at(node: &str, clock: &FakeClock) -> Replica {
+    builder(node)
+        .clock(clock.clone())
+        .open(prepared(memory().await).await)
+        .await
+        .unwrap()
+}
+
+/// Writes a new note.
+pub async fn write(replica: &Replica, id: &str, title: &str) {
+    let note = ActiveModel {
+        id: Set(id.to_owned()),
+        title: Set(title.to_owned()),
+    };
+    note.insert(replica).await.unwrap();
+}
+
+/// A note's title.
+pub async fn title(replica: &Replica, id: &str) -> Option<String> {
+    let note = Entity::find_by_id(id).one(replica).await.unwrap();
+    note.map(|note| note.title)
+}
+
+/// How many rows have ever been written to the replica's database, whatever for.
+pub async fn rows_written(replica: &Replica) -> i64 {
+    let count = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, "SELECT total_changes()");
+    let row = replica.connection().query_one_raw(count).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}

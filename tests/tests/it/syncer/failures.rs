@@ -1,0 +1,176 @@
+//! Peers that fail, and peers that lie.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use grove_crdt::{
+    Error,
+    sync::{PullRequest, PullResponse, PushRequest, PushResponse, Transport, TransportError, TransportErrorKind},
+    transport::MemoryTransport,
+};
+
+use super::{Line, pair, syncer};
+use crate::notes;
+
+#[tokio::test]
+async fn a_failing_peer_is_shown_and_hides_no_other() {
+    let (edge, hub, line) = pair().await;
+    let other = notes::replica("other").await;
+    let other_line = Line::to(&other);
+    notes::write(&edge, "a", "for both").await;
+    line.fail([TransportErrorKind::Refused]);
+    let syncer = syncer(&edge).peer(line.clone()).peer(other_line).build().unwrap();
+
+    let error = syncer.sync().await.unwrap_err();
+
+    assert_eq!(error.to_string(), "sync failed: peer `line-to-hub`: as told");
+    assert_eq!(error.failures.len(), 1);
+    assert_eq!(error.failures[0].peer, "line-to-hub");
+    assert!(error.report.pushed > 0, "{}", error.report);
+    assert_eq!(notes::title(&other, "a").await.as_deref(), Some("for both"));
+    assert_eq!(notes::title(&hub, "a").await, None);
+
+    syncer.sync().await.unwrap();
+    assert_eq!(notes::title(&hub, "a").await.as_deref(), Some("for both"));
+}
+
+#[tokio::test]
+async fn only_what_can_pass_is_tried_again() {
+    use TransportErrorKind::{Garbled, Refused, Unavailable};
+    let (edge, _hub, line) = pair().await;
+    let syncer = syncer(&edge).peer(line.clone()).build().unwrap();
+
+    line.fail([Unavailable; 3]);
+    syncer.sync().await.unwrap();
+    assert_eq!(line.requests().0, 4);
+
+    line.fail([Unavailable; 4]);
+    syncer.sync().await.unwrap_err();
+    assert_eq!(line.requests().0, 4);
+
+    for kind in [Refused, Garbled] {
+        line.fail([kind]);
+        syncer.sync().await.unwrap_err();
+        assert_eq!(line.requests().0, 1);
+    }
+}
+
+/// A sync that is dropped leaves its transaction rolled back, and the connection fit for use.
+#[tokio::test]
+async fn a_sync_may_be_dropped_anywhere() {
+    // Not in memory, where a database goes with its connection.
+    let dir = tempfile::tempdir().unwrap();
+    let (edge, hub) = (
+        notes::replica_in(dir.path(), "edge").await,
+        notes::replica_in(dir.path(), "hub").await,
+    );
+    let syncer = syncer(&edge).peer(Line::to(&hub)).page_size(10).build().unwrap();
+    for round in 0..60 {
+        notes::write(&edge, &format!("edge-{round}"), "one").await;
+        notes::write(&hub, &format!("hub-{round}"), "one").await;
+        let patience = Duration::from_micros(100 * round);
+        let _ = tokio::time::timeout(patience, syncer.sync()).await;
+    }
+    syncer.sync().await.unwrap();
+    for round in 0..60 {
+        assert!(notes::title(&edge, &format!("hub-{round}")).await.is_some(), "{round}");
+        assert!(notes::title(&hub, &format!("edge-{round}")).await.is_some(), "{round}");
+    }
+    assert!(edge.dead_letters().await.unwrap().is_empty());
+}
+
+/// Answers every pull as told.
+#[derive(Debug)]
+struct Liar(fn(&PullRequest, PullResponse) -> PullResponse, MemoryTransport);
+
+#[async_trait]
+impl Transport for Liar {
+    fn name(&self) -> &'static str {
+        "liar"
+    }
+
+    async fn pull(&self, request: &PullRequest) -> Result<PullResponse, TransportError> {
+        let from_the_start = PullRequest {
+            cursor: None,
+            ..request.clone()
+        };
+        self.1
+            .pull(&from_the_start)
+            .await
+            .map(|answer| (self.0)(request, answer))
+    }
+
+    async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError> {
+        self.1.push(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_nonsense_ends_the_round() {
+    let lies: [fn(&PullRequest, PullResponse) -> PullResponse; 4] = [
+        // More and more, and never a step further.
+        |_, answer| PullResponse {
+            has_more: true,
+            ..answer
+        },
+        // Another database with every answer.
+        |request, answer| PullResponse {
+            replica_id: format!("{:?}", request.cursor),
+            cursor: format!("{}x", request.cursor.as_deref().unwrap_or("")),
+            has_more: true,
+            ..answer
+        },
+        |_, answer| PullResponse {
+            restarted: true,
+            has_more: true,
+            ..answer
+        },
+        // Our own node id, from a database that isn't ours.
+        |request, answer| PullResponse {
+            node_id: request.node_id.clone(),
+            ..answer
+        },
+    ];
+    for lie in lies {
+        let (edge, hub, _) = pair().await;
+        let syncer = syncer(&edge)
+            .peer(Liar(lie, MemoryTransport::new(&hub)))
+            .build()
+            .unwrap();
+        let error = tokio::time::timeout(Duration::from_secs(5), syncer.sync())
+            .await
+            .unwrap()
+            .unwrap_err();
+        assert!(
+            matches!(
+                &error.failures[0].error,
+                Error::NodeInUse { .. }
+                    | Error::Transport(TransportError {
+                        kind: TransportErrorKind::Garbled,
+                        ..
+                    })
+            ),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn changes_of_a_table_that_was_not_asked_for_are_not_taken() {
+    let (edge, hub, _) = pair().await;
+    notes::write(&hub, "a", "from hub").await;
+    let stray: fn(&PullRequest, PullResponse) -> PullResponse = |_, mut answer| {
+        answer
+            .changes
+            .iter_mut()
+            .for_each(|change| change.table = "drafts".into());
+        answer
+    };
+    let liar = Liar(stray, MemoryTransport::new(&hub));
+    let syncer = syncer(&edge).peer(liar).tables(["notes"]).build().unwrap();
+    let error = syncer.sync().await.unwrap_err();
+    assert!(
+        error.to_string().contains("table `drafts`, which was not asked for"),
+        "{error}"
+    );
+}
