@@ -74,14 +74,15 @@
 //!
 #![doc = include_str!("../../docs/merging.md")]
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod change;
 mod clock;
 mod entity;
 mod error;
 pub mod hooks;
 pub mod prelude;
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
 mod replica;
 #[cfg(feature = "server")]
 pub mod server;
@@ -90,6 +91,7 @@ pub mod sync;
 pub mod transport;
 mod types;
 
+pub use change::Change;
 pub use clock::{FakeClock, Hlc, NodeId, SystemClock, WallClock};
 pub use entity::{Counter, CrdtEntity, OrSet, SetElement};
 pub use error::Error;
@@ -98,7 +100,7 @@ pub use replica::{
     Adopt, AdoptProgress, AdoptReport, CounterPart, FieldState, Inspection, MergeReport, ParkedReason, ParkedRow,
     RecordState, Replica, ReplicaBuilder, ReplicaTransaction, Untracked, UntrackedTransaction,
 };
-pub use sync::{Change, DeadLetter};
+pub use sync::DeadLetter;
 pub use types::Kind;
 
 /// The README's examples are compiled, and run where they can be.

@@ -1,11 +1,19 @@
 //! What the integration tests share: databases, entities, nodes.
 
+pub mod chinook;
 pub mod entities;
+pub mod serve;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
 
-use grove_crdt::{CrdtEntity, FakeClock, Replica, ReplicaBuilder};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, EntityTrait, Schema};
+use grove_crdt::{CrdtEntity, FakeClock, Inspection, RecordState, Replica, ReplicaBuilder, ReplicaTransaction};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, EntityTrait, ModelTrait, PrimaryKeyTrait, Schema,
+    sea_query::FromValueTuple,
+};
 
 /// Where fake time starts: 2023-11-14T22:13:20Z.
 pub const START: i64 = 1_700_000_000_000_000;
@@ -95,4 +103,74 @@ pub async fn cells<C: ConnectionTrait>(conn: &C, table: &str) -> Vec<String> {
     let statement = sea_orm::Statement::from_string(conn.get_database_backend(), sql);
     let rows = conn.query_all_raw(statement).await.expect("the cells");
     rows.iter().map(|row| row.try_get_by_index(0).expect("a cell")).collect()
+}
+
+/// The statements that a database was sent; BEGIN, COMMIT and savepoints are not among them.
+#[derive(Clone, Debug, Default)]
+pub struct Statements(Arc<Mutex<Vec<String>>>);
+
+impl Statements {
+    /// A database in memory, and the statements it is going to be sent.
+    pub async fn of_memory() -> (DatabaseConnection, Self) {
+        let (mut db, statements) = (memory().await, Self::default());
+        let log = statements.clone();
+        db.set_metric_callback(move |info| log.0.lock().expect("the log").push(info.statement.sql.clone()));
+        (db, statements)
+    }
+
+    /// The statements since the last call.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().expect("the log"))
+    }
+}
+
+/// Whatever can show the state of a record.
+pub trait Inspect: ConnectionTrait {
+    /// The state of one record.
+    fn state<E: CrdtEntity>(
+        &self,
+        key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType,
+    ) -> impl Future<Output = Inspection>;
+}
+
+impl Inspect for Replica {
+    async fn state<E: CrdtEntity>(&self, key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType) -> Inspection {
+        self.inspect::<E>(key).await.expect("the state")
+    }
+}
+
+impl Inspect for ReplicaTransaction {
+    async fn state<E: CrdtEntity>(&self, key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType) -> Inspection {
+        self.inspect::<E>(key).await.expect("the state")
+    }
+}
+
+/// Asserts that each row is what its record says, and that there is no living record without a row.
+#[track_caller]
+pub fn assert_agrees<'a, E, C>(conn: &'a C) -> impl Future<Output = ()> + 'a
+where
+    E: CrdtEntity,
+    E::Model: serde::Serialize + ModelTrait<Entity = E>,
+    C: Inspect,
+{
+    let caller = std::panic::Location::caller();
+    async move {
+        let models = E::find().all(conn).await.expect("the rows");
+        for model in &models {
+            let key = <E::PrimaryKey as PrimaryKeyTrait>::ValueType::from_value_tuple(model.get_primary_key_value());
+            let state = conn.state::<E>(key).await;
+            let row = serde_json::to_value(model).expect("a row as JSON");
+            assert_eq!(state.state, RecordState::Alive, "{caller}: the record of {row}");
+            for field in &state.fields {
+                assert_eq!(field.value, row[&field.field], "{caller}: {row} and\n{state}");
+            }
+        }
+        let sql = format!(
+            "SELECT count(*) FROM \"_{}_crdt\" WHERE field = '' AND epoch % 2 = 1",
+            E::default().table_name()
+        );
+        let statement = sea_orm::Statement::from_string(conn.get_database_backend(), sql);
+        let alive: i64 = conn.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+        assert_eq!(usize::try_from(alive).unwrap(), models.len(), "{caller}: living records and rows");
+    }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Announced {
     /// The row's key; absent when the database makes it.
     key: Option<Vec<Value>>,
     deed: Deed,
+    /// The row was written since the hook looked at it, so that the deed may no longer be what the statement does.
+    stale: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +50,32 @@ impl Announced {
             table,
             key: Some(key),
             deed,
+            stale: false,
+        }
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.table.name
+    }
+
+    /// Takes note of another write.
+    pub(crate) fn overtaken_by(&mut self, effect: &Effect) {
+        self.stale |= self.table.name == effect.table.name && self.key.as_ref().is_none_or(|key| *key == effect.key);
+    }
+
+    /// Itself, unless the row was written meanwhile: then the statement is captured by what it does.
+    ///
+    /// # Errors
+    ///
+    /// The statement was made from the row as it was: it would undo the write in between.
+    pub(crate) fn unless_stale(self) -> Result<Option<Self>, Error> {
+        match &self.deed {
+            _ if !self.stale => Ok(Some(self)),
+            Deed::Update(Changed { before: Some(_), .. }) => Err(Error::Uncapturable {
+                what: format!("an update of a row of `{}` that was written while the update was prepared", self.table.name),
+                instead: "save active models of one row one after the other".into(),
+            }),
+            _ => Ok(None),
         }
     }
 
@@ -64,7 +92,8 @@ impl Announced {
             Answer::Executed(result) => result.rows_affected() > 0,
             Answer::One(_) | Answer::All(_) => !answer.rows().is_empty(),
         };
-        if !matched {
+        let is_local = matches!(&self.deed, Deed::Update(changed) if changed.fields.is_empty());
+        if !matched || is_local {
             return Ok(None);
         }
         // A statement that returned only some columns gave no row; it is read later.
@@ -133,6 +162,7 @@ where
             key: key_values(&table, &active),
             table,
             deed: Deed::Insert,
+            stale: false,
         };
         session.log().announced.push(announced);
         return Ok(active);

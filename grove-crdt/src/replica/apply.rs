@@ -10,7 +10,7 @@ use crate::{
     entity::{Row, SetStep, Table},
     error::Error,
     replica::effect::{Changed, FieldChange, Pending, elements, field_value, steps_between},
-    types::{Birth, BirthValue, Kind, Record, canonical, exact_i64},
+    types::{Birth, BirthValue, Kind, Record, canonical, exact_i64, i64_json},
 };
 
 /// Applies a transaction's effects on one row to its record, at one clock value. `row` is the row as it is now, when there
@@ -90,19 +90,20 @@ impl Target<'_> {
         changed: &Changed,
         row: &Row,
     ) -> Result<(), Error> {
-        let mut birth = birth_of(self.table, changed.before.as_ref().unwrap_or(row))?;
-        if changed.before.is_none() {
-            for (column, change) in &changed.fields {
-                let field = &self.table.columns[*column].name;
-                match (change, birth.get_mut(field)) {
-                    (FieldChange::Moved(by), Some(born)) => {
-                        let before = exact_i64(&born.value).and_then(|after| after.checked_sub(*by));
-                        let before = before.ok_or_else(|| self.overflow(field))?;
-                        born.value = crate::types::i64_json(before);
-                    }
-                    _ => drop(birth.remove(field)),
+        let mut birth = Birth::new();
+        for (column, field, kind) in self.table.replicated() {
+            let before = changed.before.as_ref().filter(|_| !changed.not_before.contains(&column));
+            let mut value = field_value(self.table, before.unwrap_or(row), column)?;
+            match changed.fields.get(&column) {
+                Some(FieldChange::Moved(by)) if before.is_none() => {
+                    let was = exact_i64(&value).and_then(|after| after.checked_sub(*by));
+                    value = i64_json(was.ok_or_else(|| self.overflow(&field.name))?);
                 }
+                // What it was is not known; what it is now is a write.
+                Some(_) if before.is_none() => continue,
+                _ => {}
             }
+            birth.insert(field.name.clone(), BirthValue { kind, value });
         }
         record.adopted(birth);
         Ok(())
@@ -124,7 +125,12 @@ impl Target<'_> {
             (FieldChange::Steps(steps), _) => self.take_steps(record, field, steps),
             (FieldChange::Assigned | FieldChange::MadeSo, None) => {}
             (FieldChange::Assigned, Some(row)) => {
-                record.assign(field, self.at, field_value(self.table, row, column)?);
+                let value = field_value(self.table, row, column)?;
+                let was = record.value(field, kind).ok().flatten();
+                // To write what is there already is no write: it would win over others that changed it meanwhile.
+                if was.is_none_or(|was| canonical(&was) != canonical(&value)) {
+                    record.assign(field, self.at, value);
+                }
             }
             (FieldChange::MadeSo, Some(row)) => {
                 let now = field_value(self.table, row, column)?;

@@ -149,6 +149,7 @@ async fn prepare(
         new_fields.extend(upgrade::note_fields(tx, table).await?);
         newest_clock = newest_clock.max(shadow::newest_clock(tx, table).await?);
     }
+    version::raise_floor(tx, registry, &catalog).await?;
     let newest_version = version::newest(tx, registry).await?;
     Ok(Opened {
         incarnation: identity::begin_incarnation(tx, newest_version).await?,

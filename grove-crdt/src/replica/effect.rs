@@ -1,6 +1,9 @@
 //! What statements did to rows, until it is written to the shadow.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sea_orm::Value;
 use serde_json::Value as Json;
@@ -31,7 +34,9 @@ pub(crate) enum What {
 /// Fields were changed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changed {
+    /// The row before the changes, except for the columns in `not_before`.
     pub before: Option<Row>,
+    pub not_before: BTreeSet<usize>,
     pub after: Option<Row>,
     /// By column.
     pub fields: BTreeMap<usize, FieldChange>,
@@ -105,6 +110,10 @@ impl Pending {
 
 impl Changed {
     fn then(&mut self, later: Changed) {
+        if self.before.is_none() {
+            self.not_before = self.fields.keys().copied().collect();
+            self.before = later.before;
+        }
         for (column, change) in later.fields {
             let folded = match (self.fields.remove(&column), change) {
                 (Some(FieldChange::Moved(a)), FieldChange::Moved(b)) => a
@@ -177,6 +186,7 @@ pub(crate) fn difference(table: &Table, before: Row, after: Row) -> Result<Optio
     }
     Ok((!fields.is_empty()).then_some(Changed {
         before: Some(before),
+        not_before: BTreeSet::new(),
         after: Some(after),
         fields,
     }))

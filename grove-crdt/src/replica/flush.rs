@@ -34,7 +34,8 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         let log = session.log();
         (log.effects[log.flushed..].to_vec(), log.version)
     };
-    if effects.is_empty() {
+    let count = effects.len();
+    if count == 0 {
         return Ok(());
     }
     let core = &session.core;
@@ -64,8 +65,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     }
     {
         let mut log = session.log();
-        log.flushed = log.effects.len();
-        log.announced.clear();
+        log.flushed += count;
         if wrote {
             log.version = Some(version);
         }

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How many tables that are not replicated a cascade is followed through.
+/// How deep a cascade is followed through rows of tables that are not replicated.
 const MAX_DEPTH: usize = 32;
 
 /// Follows the foreign keys of a database.
@@ -47,6 +47,14 @@ impl<'a> Parents<'a> {
             Self::Selected(selection) => selection.table(),
             Self::Keyed(table, _) => &table.name,
             Self::Children(_, key) => &key.child,
+        }
+    }
+
+    /// Columns that there are for sure.
+    fn columns(&self) -> &[String] {
+        match self {
+            Self::Children(_, key) => &key.child_columns,
+            Self::Selected(_) | Self::Keyed(..) => &[],
         }
     }
 
@@ -100,18 +108,24 @@ impl Cascade<'_> {
                     continue;
                 }
                 let Some(table) = self.registry.get(&key.child) else {
-                    self.through_unknown(key, depth)?;
-                    if key.on_delete == Action::Cascade {
-                        let children = Parents::Children(parents, key);
-                        self.of_delete(&children, watch, depth + 1).await?;
+                    let children = Parents::Children(parents, key);
+                    if self.leads_further(&children, depth).await? {
+                        if key.on_delete == Action::Cascade {
+                            self.of_delete(&children, watch, depth + 1).await?;
+                        } else {
+                            self.of_update(&children, &key.child_columns, watch, depth + 1).await?;
+                        }
                     }
                     continue;
                 };
                 let rows = self.children(parents, key, table).await?;
                 let fresh = watch.rows(table, rows)?;
-                if key.on_delete == Action::Cascade {
-                    for keys in chunks(&fresh, table.key.len()) {
-                        self.of_delete(&Parents::Keyed(table, keys), watch, depth).await?;
+                for keys in chunks(&fresh, table.key.len()) {
+                    let children = Parents::Keyed(table, keys);
+                    if key.on_delete == Action::Cascade {
+                        self.of_delete(&children, watch, depth).await?;
+                    } else {
+                        self.of_update(&children, &key.child_columns, watch, depth).await?;
                     }
                 }
             }
@@ -135,9 +149,10 @@ impl Cascade<'_> {
                     continue;
                 }
                 let Some(table) = self.registry.get(&key.child) else {
-                    self.through_unknown(key, depth)?;
                     let children = Parents::Children(parents, key);
-                    self.of_update(&children, &key.child_columns, watch, depth + 1).await?;
+                    if self.leads_further(&children, depth).await? {
+                        self.of_update(&children, &key.child_columns, watch, depth + 1).await?;
+                    }
                     continue;
                 };
                 let rows = self.children(parents, key, table).await?;
@@ -161,15 +176,25 @@ impl Cascade<'_> {
         .boxed()
     }
 
-    fn through_unknown(&self, key: &ForeignKey, depth: usize) -> Result<(), Error> {
+    /// Whether there are rows of a table that is not replicated from which foreign keys reach one that is.
+    async fn leads_further(&self, children: &Parents<'_>, depth: usize) -> Result<bool, Error> {
         let reaching = self.catalog.reaching(self.registry.iter().map(|table| table.name.as_str()));
-        if depth >= MAX_DEPTH && reaching.contains(&key.child) {
+        if !reaching.contains(children.table()) {
+            return Ok(false);
+        }
+        let mut fragments = children.fragments(self.tx.get_database_backend());
+        let rows = children.sub_select(children.columns(), &mut fragments);
+        let sql = format!("SELECT 1 FROM ({rows}) AS \"grove_rows\" LIMIT 1");
+        if query_text(self.tx, sql, fragments.into_values()).await?.is_empty() {
+            return Ok(false);
+        }
+        if depth >= MAX_DEPTH {
             return Err(refusal(
-                format!("a cascade through more than {MAX_DEPTH} tables, or in a circle, at `{}`", key.child),
+                format!("a cascade through more than {MAX_DEPTH} rows, or in a circle, at `{}`", children.table()),
                 "delete or update the children first",
             ));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The rows of `table` that refer to `parents`.

@@ -35,7 +35,10 @@ pub(super) async fn before(
     let source = Source { tx, table, write, insert };
     let columns = source.columns(catalog);
     let names: Vec<_> = table.key_columns().map(|column| column.name.clone()).collect();
-    let keys = source.values_of(&columns, &names).await?;
+    let tuples = source.values_of(&columns, &names).await?;
+    // A null key, or none, is for the database to make.
+    let keys: Option<Vec<Vec<_>>> =
+        tuples.and_then(|tuples| tuples.into_iter().map(|tuple| tuple.into_iter().collect()).collect());
     let conflicts = source.conflict_columns(&names)?;
     let Some(keys) = keys else {
         if insert.on.is_some() || insert.or.is_some() {
@@ -49,6 +52,9 @@ pub(super) async fn before(
         return Ok(());
     };
     let may_exist = insert.on.is_some() || insert.or.is_some() || insert.ignore;
+    if !may_exist {
+        watch.all_new = Some(table.name.clone());
+    }
     if may_exist {
         let mut existing: Vec<_> = row::read(tx, table, &keys).await?.into_values().collect();
         if let Some(columns_in_conflict) = conflicts {
@@ -121,8 +127,9 @@ impl Source<'_> {
             .collect()
     }
 
-    /// The values that each inserted row has in `names`; `None` when some column is left to the database.
-    async fn values_of(&self, columns: &[String], names: &[String]) -> Result<Option<Vec<Vec<Value>>>, Error> {
+    /// The values that each inserted row has in `names`, `None` for a null; `None` for all when some column is left to the
+    /// database.
+    async fn values_of(&self, columns: &[String], names: &[String]) -> Result<Option<Vec<Tuple>>, Error> {
         let Some(query) = &self.insert.source else { return Ok(None) };
         let places: Option<Vec<_>> = names
             .iter()
@@ -137,12 +144,12 @@ impl Source<'_> {
             let mut tuple = Vec::with_capacity(places.len());
             for place in &places {
                 match row.content.get(*place).map(|expr| self.constant(expr)) {
-                    Some(Constant::Null) => return Ok(None),
-                    Some(Constant::Value(value)) => tuple.push(value),
+                    Some(Constant::Null) => tuple.push(None),
+                    Some(Constant::Value(value)) => tuple.push(Some(value)),
                     Some(Constant::Computed) | None => {
                         return Err(refusal(
-                            format!("an insert into `{}` with a computed key", self.table.name),
-                            "bind the key as a value",
+                            format!("an insert into `{}` with a computed key or unique value", self.table.name),
+                            "bind it as a value",
                         ));
                     }
                 }
@@ -153,7 +160,7 @@ impl Source<'_> {
     }
 
     /// The values that a query gives for `names`. It must give the same when it is run again, by the insert.
-    async fn selected(&self, columns: &[String], names: &[String], query: &ast::Query) -> Result<Vec<Vec<Value>>, Error> {
+    async fn selected(&self, columns: &[String], names: &[String], query: &ast::Query) -> Result<Vec<Tuple>, Error> {
         let text = query.to_string().to_ascii_lowercase();
         if text.contains("random") || text.contains("uuid") {
             return Err(refusal(
@@ -176,7 +183,12 @@ impl Source<'_> {
             let mut tuple = Vec::new();
             for (index, name) in names.iter().enumerate() {
                 let column = self.table.column(name).map(|(_, column)| &column.value_type);
-                tuple.push(row::value_at(found, index, column.unwrap_or(&ArrayType::String))?);
+                let value = row::value_at(found, index, column.unwrap_or(&ArrayType::String));
+                let is_null = || found.try_get_by_index::<Option<String>>(index).is_ok_and(|text| text.is_none());
+                tuple.push(match value {
+                    Err(_) if is_null() => None,
+                    value => Some(value?),
+                });
             }
             tuples.push(tuple);
         }
@@ -200,7 +212,10 @@ impl Source<'_> {
                 ast::Value::Null => Constant::Null,
                 ast::Value::Placeholder(text) => placeholder(text)
                     .and_then(|n| self.write.values.get(n))
-                    .map_or(Constant::Computed, |value| Constant::Value(value.clone())),
+                    .map_or(Constant::Computed, |value| match value {
+                        value if *value == value.as_null() => Constant::Null,
+                        value => Constant::Value(value.clone()),
+                    }),
                 ast::Value::Number(text, _) => text
                     .parse::<i64>()
                     .map_or(Constant::Computed, |number| Constant::Value(number.into())),
@@ -245,13 +260,21 @@ impl Source<'_> {
 
     /// The rows that are there with the inserted values of `conflict`.
     async fn rows_in_conflict(&self, columns: &[String], conflict: &[String]) -> Result<Vec<crate::entity::Row>, Error> {
-        let Some(values) = self.values_of(columns, conflict).await? else {
-            // A null is in conflict with nothing.
-            return Ok(Vec::new());
+        let Some(tuples) = self.values_of(columns, conflict).await? else {
+            return Err(refusal(
+                format!("an upsert of `{}` that leaves a column in conflict to its default", self.table.name),
+                "give its value",
+            ));
         };
+        // A null is in conflict with nothing.
+        let values: Vec<Vec<_>> =
+            tuples.into_iter().filter_map(|tuple| tuple.into_iter().collect()).collect();
         row::read_by(self.tx, self.table, conflict, &values).await
     }
 }
+
+/// The values that one row gives to some columns; `None` is a null.
+type Tuple = Vec<Option<Value>>;
 
 enum Constant {
     Value(Value),

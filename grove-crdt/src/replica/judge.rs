@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::{
+    change::{Change, RejectionCode},
     clock::NodeId,
     entity::{Role, Table, codec, key},
     replica::Core,
-    sync::{Change, RejectionCode},
     types::{
         self, BadBirth, Birth, BirthValue, Cell, CellKey, Element, Head, Kind, MAX_DEPTH, State, canonical,
         element_key, exact_i64, is_too_deep, parse_birth, parse_element, parse_totals,

@@ -9,6 +9,7 @@ use sea_orm::{DatabaseTransaction, EntityName as _, TransactionOptions};
 use serde::Serialize;
 
 use crate::{
+    change::{Change, Rejection, RejectionCode},
     entity::{CrdtEntity, Table},
     error::Error,
     replica::{
@@ -21,7 +22,6 @@ use crate::{
         parked::{self, Parked},
         shadow::{self, Content},
     },
-    sync::{Change, Rejection, RejectionCode},
     types::{self, CellKey, Record, State},
 };
 

@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     replica::{
         fragment::{Fragments, columns_of, quoted},
-        statement::{Write, WriteKind, refusal},
+        statement::{Write, WriteKind, refusal, refuse_random},
     },
     store::{dialect, query_text},
 };
@@ -83,6 +83,13 @@ impl<'a> Selection<'a> {
             WriteKind::Delete(delete) => (delete.selection.as_ref(), &delete.order_by, delete.limit.as_ref()),
             WriteKind::Insert(_) => (None, &[], None),
         }
+    }
+
+    /// # Errors
+    ///
+    /// The conditions name other rows each time they are evaluated.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        refuse_random(&self.from(&mut self.fragments()), self.table())
     }
 
     /// Reads the rows under lock.

@@ -42,12 +42,17 @@ pub(crate) struct Log {
     pub announced: Vec<Announced>,
     /// Why the transaction must not be committed: a statement ran whose effect could not be captured.
     poison: Option<String>,
-    savepoints: usize,
+    /// As `poison`, but no rollback to a savepoint helps.
+    spoilt: Option<String>,
+    /// The open savepoints, the innermost last.
+    savepoints: Vec<u64>,
+    newest_savepoint: u64,
 }
 
 /// Where a savepoint began in the log.
 #[derive(Debug)]
 pub(crate) struct Mark {
+    id: u64,
     effects: usize,
     flushed: usize,
     poison: Option<String>,
@@ -74,6 +79,15 @@ impl Answer {
             Self::Executed(_) => &[],
             Self::One(row) => row.as_slice(),
             Self::All(rows) => rows,
+        }
+    }
+
+    /// How many rows the statement wrote, when it says so.
+    pub(crate) fn rows_written(&self) -> Option<usize> {
+        match self {
+            Self::Executed(result) => usize::try_from(result.rows_affected()).ok(),
+            Self::One(_) => None,
+            Self::All(rows) => Some(rows.len()),
         }
     }
 
@@ -133,11 +147,14 @@ impl Session {
             return perform(tx, call, statement).await;
         }
         let _turn = self.capturing.lock().await;
-        let announced = self.log().take_announced(&statement);
+        let announced = self.log().take_announced(&statement)?;
         if let Some(announced) = announced {
-            let answer = perform(tx, call, statement).await?;
+            self.must_write(announced.table())?;
+            let mut write_under_way = UnderWay::new(self);
+            let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
             let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
             self.collect(tx, effect).await?;
+            write_under_way.over();
             return Ok(answer);
         }
         let catalog = self.core.catalog(tx).await?;
@@ -149,21 +166,27 @@ impl Session {
                 Ok(answer)
             }
             Verdict::Writes(write) => {
-                if self.read_only {
-                    return Err(Error::Uncapturable {
-                        what: format!("a write of `{}` in a read-only transaction", write.table()),
-                        instead: "begin the transaction without `AccessMode::ReadOnly`".into(),
-                    }
-                    .into());
-                }
+                self.must_write(write.table())?;
                 let watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
-                let answer = perform(tx, call, statement).await?;
-                let effects = watch::after(tx, watch, &answer).await;
+                let mut write_under_way = UnderWay::new(self);
+                let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
+                let effects = watch::after(tx, &catalog, watch, &answer).await;
                 let effects = effects.map_err(|error| self.poison(error))?;
                 self.collect(tx, effects).await?;
+                write_under_way.over();
                 Ok(answer)
             }
         }
+    }
+
+    fn must_write(&self, table: &str) -> Result<(), Error> {
+        if !self.read_only {
+            return Ok(());
+        }
+        Err(Error::Uncapturable {
+            what: format!("a write of `{table}` in a read-only transaction"),
+            instead: "begin the transaction without `AccessMode::ReadOnly`".into(),
+        })
     }
 
     async fn collect(
@@ -173,18 +196,30 @@ impl Session {
     ) -> Result<(), DbErr> {
         let waiting = {
             let mut log = self.log();
-            log.effects.extend(effects);
+            for effect in effects {
+                log.announced.iter_mut().for_each(|announced| announced.overtaken_by(&effect));
+                log.effects.push(effect);
+            }
             log.effects.len() - log.flushed
         };
         if waiting >= EARLY_FLUSH {
-            self.flush(tx).await?;
+            self.flush_now(tx).await?;
         }
         Ok(())
     }
 
-    /// Writes out what has been collected.
+    /// Writes out what has been collected, once no statement is being captured.
     pub(crate) async fn flush(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
-        if let Some(why) = &self.log().poison {
+        let _turn = self.capturing.lock().await;
+        self.flush_now(tx).await
+    }
+
+    async fn flush_now(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
+        let why = {
+            let log = self.log();
+            log.spoilt.clone().or_else(|| log.poison.clone())
+        };
+        if let Some(why) = why {
             return Err(Error::Invalid(format!(
                 "this transaction can't be committed: {why}"
             )));
@@ -212,8 +247,11 @@ impl Session {
     /// Notes where a savepoint begins.
     pub(crate) fn mark(&self) -> Mark {
         let mut log = self.log();
-        log.savepoints += 1;
+        log.newest_savepoint += 1;
+        let id = log.newest_savepoint;
+        log.savepoints.push(id);
         Mark {
+            id,
             effects: log.effects.len(),
             flushed: log.flushed,
             poison: log.poison.clone(),
@@ -221,32 +259,86 @@ impl Session {
     }
 
     /// A savepoint was released: what was done in it stays.
-    pub(crate) fn release(&self, _mark: Mark) {
+    pub(crate) fn release(&self, mark: &Mark) {
         let mut log = self.log();
-        log.savepoints -= 1;
+        log.end_savepoint(mark.id);
         log.forget_flushed();
     }
 
     /// A savepoint was rolled back: what was done in it did not happen, and what was flushed in it is not in the shadow.
     pub(crate) fn roll_back_to(&self, mark: Mark) {
         let mut log = self.log();
-        log.savepoints -= 1;
+        if !log.end_savepoint(mark.id) {
+            return;
+        }
         log.effects.truncate(mark.effects);
         log.flushed = mark.flushed;
         log.poison = mark.poison;
         log.announced.clear();
     }
+
+    /// Makes the transaction fail whatever is rolled back in it.
+    pub(crate) fn spoil(&self, why: &str) {
+        self.log().spoil(why);
+    }
+}
+
+/// A write that is under way. If its future is dropped before the end, nobody knows whether it ran.
+struct UnderWay<'a> {
+    session: &'a Session,
+    over: bool,
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(session: &'a Session) -> Self {
+        Self { session, over: false }
+    }
+
+    /// A statement that failed did nothing.
+    fn unless_failed<T>(&mut self, result: Result<T, DbErr>) -> Result<T, DbErr> {
+        self.over |= result.is_err();
+        result
+    }
+
+    fn over(mut self) {
+        self.over = true;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            let mut log = self.session.log();
+            log.poison.get_or_insert_with(|| "a write was cancelled before its end".to_owned());
+        }
+    }
 }
 
 impl Log {
-    fn take_announced(&mut self, statement: &Statement) -> Option<Announced> {
-        let place = self.announced.iter().position(|a| a.is(statement))?;
-        Some(self.announced.swap_remove(place))
+    /// The newest announcement of this statement; an older one may be of a write that was never sent.
+    fn take_announced(&mut self, statement: &Statement) -> Result<Option<Announced>, Error> {
+        let Some(place) = self.announced.iter().rposition(|a| a.is(statement)) else { return Ok(None) };
+        self.announced.remove(place).unless_stale()
+    }
+
+    /// Whether the savepoint was the innermost. The database knows them by their depth only, so if one ends before those
+    /// in it, nobody can tell what was taken back.
+    fn end_savepoint(&mut self, id: u64) -> bool {
+        let innermost = self.savepoints.last() == Some(&id);
+        self.savepoints.retain(|savepoint| *savepoint != id);
+        if !innermost {
+            self.spoil("its savepoints did not end in the reverse order of their beginning");
+        }
+        innermost
+    }
+
+    fn spoil(&mut self, why: &str) {
+        self.spoilt.get_or_insert_with(|| why.to_owned());
     }
 
     /// Drops effects that are written and that no savepoint can bring back.
     pub(crate) fn forget_flushed(&mut self) {
-        if self.savepoints == 0 {
+        if self.savepoints.is_empty() {
             self.effects.drain(..self.flushed);
             self.flushed = 0;
         }

@@ -76,6 +76,17 @@ pub(crate) fn passes_through(sql: &str) -> bool {
         && !(word.eq_ignore_ascii_case("EXPLAIN") && contains_word(sql, "ANALYZE"))
 }
 
+/// Whether the statement is a query that writes nothing, whatever table.
+pub(crate) fn only_reads(statement: &Statement) -> bool {
+    let parsed = Parser::parse_sql(dialect(statement.db_backend), &statement.sql);
+    let Ok([query @ ast::Statement::Query(_)]) = parsed.as_deref() else { return false };
+    let writes = visit_statements(query, |inner| match inner {
+        ast::Statement::Query(_) => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    });
+    writes.is_continue()
+}
+
 fn contains_word(sql: &str, word: &str) -> bool {
     sql.split_ascii_whitespace().any(|part| part.eq_ignore_ascii_case(word))
 }
@@ -106,15 +117,20 @@ pub(crate) fn judge(
     };
     if !parsed.is_empty() {
         parsed.push(only);
-        for statement in &parsed {
-            if !matches!(court.judge(statement.clone(), Vec::new()), Ok(Verdict::Harmless)) {
-                return Err(refusal(
-                    "several statements in one string",
-                    "run them one by one, in a transaction if they belong together",
-                ));
+        let mut verdict = Verdict::Harmless;
+        for statement in parsed {
+            match court.judge(statement, Vec::new()) {
+                Ok(Verdict::Harmless) => {}
+                Ok(Verdict::ChangesSchema) => verdict = Verdict::ChangesSchema,
+                Ok(Verdict::Writes(_)) | Err(_) => {
+                    return Err(refusal(
+                        "several statements in one string",
+                        "run them one by one, in a transaction if they belong together",
+                    ));
+                }
             }
         }
-        return Ok(Verdict::Harmless);
+        return Ok(verdict);
     }
     let values = statement.values.iter().flat_map(|values| values.0.iter().cloned());
     court.judge(only, values.collect())
@@ -196,6 +212,10 @@ impl<'a> Court<'a> {
             }
             S::Drop { object_type: ObjectType::Table, names, .. } => {
                 self.refuse_if_relevant(names.iter(), "DROP TABLE", "drop it in a migration")
+            }
+            S::AlterTable(alter) if self.is_own(&alter.name) => Err(own_table(&alter.name)),
+            S::Copy { source: ast::CopySource::Table { table_name, .. }, to: false, .. } => {
+                self.refuse_if_relevant([&table_name].into_iter(), "COPY", "insert the rows with `insert_many`")
             }
             S::StartTransaction { .. }
             | S::Commit { .. }
@@ -296,10 +316,7 @@ impl<'a> Court<'a> {
         values: Vec<Value>,
     ) -> Result<Verdict, Error> {
         if self.is_own(name) {
-            return Err(refusal(
-                format!("a write of `{name}`"),
-                "leave the tables of the replica to the replica",
-            ));
+            return Err(own_table(name));
         }
         let Some(relevant) = self.relevant_name(name) else {
             return Ok(Verdict::Harmless);
@@ -316,6 +333,22 @@ impl<'a> Court<'a> {
             values,
         })))
     }
+}
+
+fn own_table(name: &ObjectName) -> Error {
+    refusal(format!("a write of `{name}`"), "leave the tables of the replica to the replica")
+}
+
+/// Refuses conditions that may name other rows each time they are evaluated: the rows are read before the statement runs.
+pub(super) fn refuse_random(conditions: &str, table: &str) -> Result<(), Error> {
+    let text = conditions.to_ascii_lowercase();
+    if ["random", "rand(", "uuid"].iter().any(|word| text.contains(word)) {
+        return Err(refusal(
+            format!("a write of `{table}` whose rows are chosen at random"),
+            "select the keys first, and name them",
+        ));
+    }
+    Ok(())
 }
 
 fn insert_name(insert: &ast::Insert) -> Option<&ObjectName> {

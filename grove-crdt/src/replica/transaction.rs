@@ -29,6 +29,8 @@ pub struct ReplicaTransaction {
     session: Arc<Session>,
     /// Where this transaction began, when it is a savepoint.
     mark: Option<Mark>,
+    /// A savepoint whose end has begun and not come.
+    in_doubt: bool,
 }
 
 impl ReplicaTransaction {
@@ -37,6 +39,7 @@ impl ReplicaTransaction {
             tx: Some(tx),
             session: Arc::new(session),
             mark: None,
+            in_doubt: false,
         }
     }
 
@@ -70,6 +73,7 @@ impl ReplicaTransaction {
             tx: Some(tx),
             session: self.session.clone(),
             mark: Some(self.session.mark()),
+            in_doubt: false,
         })
     }
 
@@ -110,17 +114,14 @@ impl TransactionSession for ReplicaTransaction {
         let Some(tx) = self.tx.take() else {
             return Err(DbErr::Custom("the transaction is over".into()));
         };
-        if let Some(mark) = self.mark.take() {
-            return match tx.commit().await {
-                Ok(()) => {
-                    self.session.release(mark);
-                    Ok(())
-                }
-                Err(error) => {
-                    self.session.roll_back_to(mark);
-                    Err(error)
-                }
-            };
+        if let Some(mark) = &self.mark {
+            // If this future is dropped half way, nobody knows whether the savepoint is still there.
+            self.in_doubt = true;
+            tx.commit().await?;
+            self.in_doubt = false;
+            self.session.release(mark);
+            self.mark = None;
+            return Ok(());
         }
         if let Err(error) = self.session.flush(&tx).await {
             tx.rollback().await?;
@@ -147,6 +148,9 @@ impl TransactionSession for ReplicaTransaction {
 impl Drop for ReplicaTransaction {
     fn drop(&mut self) {
         // SeaORM's transaction rolls itself back when dropped; the log has to follow.
+        if self.in_doubt {
+            self.session.spoil("the end of a savepoint failed or was cancelled");
+        }
         if let Some(mark) = self.mark.take() {
             self.session.roll_back_to(mark);
         }
@@ -266,7 +270,7 @@ pub(super) async fn run_alone(
     call: Call,
     statement: Statement,
 ) -> Result<Answer, DbErr> {
-    if statement::passes_through(&statement.sql) {
+    if statement::passes_through(&statement.sql) || statement::only_reads(&statement) {
         return perform(&core.db, call, statement).await;
     }
     let (tx, session) = core.begin(TransactionOptions::default()).await?;

@@ -10,6 +10,7 @@ use sea_orm::{
 use crate::replica::{
     Core,
     introduction::{self, Introduction},
+    session::Session,
 };
 
 /// A replica's connection with capture switched off. See [`Replica::untracked`](crate::Replica::untracked).
@@ -23,11 +24,26 @@ pub struct Untracked {
 pub struct UntrackedTransaction {
     tx: DatabaseTransaction,
     core: Arc<Core>,
+    /// Holds the turn among the writers; collects nothing.
+    session: Arc<Session>,
 }
 
 impl Untracked {
     pub(super) fn new(core: Arc<Core>) -> Self {
         Self { core }
+    }
+
+    /// Takes its turn among the writers, as a transaction of the replica does.
+    async fn begin_one(&self, options: TransactionOptions) -> Result<UntrackedTransaction, DbErr> {
+        let (tx, session) = self.core.begin(options).await?;
+        Ok(UntrackedTransaction { tx, core: self.core.clone(), session: Arc::new(session) })
+    }
+}
+
+impl UntrackedTransaction {
+    async fn begin_one(&self, options: TransactionOptions) -> Result<UntrackedTransaction, DbErr> {
+        let tx = self.tx.begin_with_options(options).await?;
+        Ok(UntrackedTransaction { tx, core: self.core.clone(), session: self.session.clone() })
     }
 }
 
@@ -41,14 +57,16 @@ macro_rules! delegate {
             }
 
             async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+                let result = self.$($path).*.execute_raw(statement).await;
                 // The schema is the likeliest thing to be changed this way.
                 self.core.forget_catalog();
-                self.$($path).*.execute_raw(statement).await
+                result
             }
 
             async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+                let result = self.$($path).*.execute_unprepared(sql).await;
                 self.core.forget_catalog();
-                self.$($path).*.execute_unprepared(sql).await
+                result
             }
 
             async fn query_one_raw(
@@ -73,8 +91,7 @@ macro_rules! delegate {
             type Transaction = UntrackedTransaction;
 
             async fn begin(&self) -> Result<UntrackedTransaction, DbErr> {
-                let tx = self.$($path).*.begin().await?;
-                Ok(UntrackedTransaction { tx, core: self.core.clone() })
+                self.begin_with_options(TransactionOptions::default()).await
             }
 
             async fn begin_with_config(
@@ -82,16 +99,19 @@ macro_rules! delegate {
                 isolation_level: Option<IsolationLevel>,
                 access_mode: Option<AccessMode>,
             ) -> Result<UntrackedTransaction, DbErr> {
-                let tx = self.$($path).*.begin_with_config(isolation_level, access_mode).await?;
-                Ok(UntrackedTransaction { tx, core: self.core.clone() })
+                self.begin_with_options(TransactionOptions {
+                    isolation_level,
+                    access_mode,
+                    sqlite_transaction_mode: None,
+                })
+                .await
             }
 
             async fn begin_with_options(
                 &self,
                 options: TransactionOptions,
             ) -> Result<UntrackedTransaction, DbErr> {
-                let tx = self.$($path).*.begin_with_options(options).await?;
-                Ok(UntrackedTransaction { tx, core: self.core.clone() })
+                self.begin_one(options).await
             }
 
             async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::DatabaseTransaction;
 
 use crate::{
+    change::RejectionCode,
     entity::Table,
     error::Error,
     replica::{
@@ -16,9 +17,9 @@ use crate::{
     store::{
         dead_letters::{self, Letter},
         identity::{self, KnownField},
-        shadow::{self, Kept, Stored},
+        kept::{self, Kept},
+        shadow::{self, Stored},
     },
-    sync::{Change, RejectionCode},
     types::Kind,
 };
 
@@ -63,8 +64,8 @@ pub(super) async fn note_fields(tx: &DatabaseTransaction, table: &Table) -> Resu
     }
     for (field, before) in known {
         if before.in_use && table.kind_of(&field).is_none() {
-            for cell in shadow::forgotten_cells(tx, table, &field, &before.kind).await? {
-                shadow::set_state(tx, table, &field, &cell).await?;
+            for cell in kept::forgotten_cells(tx, table, &field, &before.kind).await? {
+                kept::set_state(tx, table, &field, &cell).await?;
             }
             identity::remember_field(
                 tx,
@@ -86,15 +87,15 @@ pub(super) async fn show_new_fields(core: &Core, tx: &DatabaseTransaction, field
     // All of them first: a record is read whole.
     for NewField { table, field, kind } in &fields {
         let table = core.registry.require(table)?;
-        let Kept { plain, strays } = shadow::kept_cells(tx, table, field, *kind).await?;
+        let Kept { plain, strays } = kept::kept_cells(tx, table, field, *kind).await?;
         for cell in plain {
-            shadow::set_state(tx, table, field, &cell).await?;
+            kept::set_state(tx, table, field, &cell).await?;
         }
         put_aside(core, tx, table, *kind, strays).await?;
     }
     for NewField { table, field, .. } in fields {
         let table = core.registry.require(&table)?;
-        let pks = shadow::keys_with_field(tx, table, &field).await?;
+        let pks = kept::keys_with_field(tx, table, &field).await?;
         let loaded = shadow::read(tx, &core.registry, table, &pks).await?;
         let wanted = loaded.records.into_iter().filter(|(_, record)| record.knows(&field));
         let wanted: Vec<_> = wanted
@@ -125,7 +126,7 @@ async fn put_aside(
     let letters: Vec<_> = strays
         .into_iter()
         .map(|stray| {
-            let change = Change::of(table, stray);
+            let change = stray.into_change(table);
             Letter {
                 direction: "in".into(),
                 peer: String::new(),

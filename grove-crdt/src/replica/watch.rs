@@ -29,6 +29,10 @@ pub(crate) struct Watch {
     tables: BTreeMap<String, Watched>,
     /// The keys of inserted rows are in the answer, because the database makes them; and whether it is one row at most.
     pub(super) keys_in_answer: Option<(Arc<Table>, bool)>,
+    /// How many rows of its table the statement may write; unknown for an insert, which tells by its result.
+    expected: Option<usize>,
+    /// The replicated table that the statement itself inserts into, when each row it writes must be new.
+    pub(super) all_new: Option<String>,
 }
 
 #[derive(Debug)]
@@ -93,8 +97,10 @@ pub(crate) async fn before(
         }
         WriteKind::Delete(_) => {
             let selection = Selection::new(write, tx.get_database_backend());
+            selection.check()?;
             if let Some(table) = registry.get(write.table()) {
                 let rows = selection.rows(tx, table).await?;
+                watch.expected = Some(rows.len());
                 if watch.rows(table, rows)?.is_empty() {
                     return Ok(watch);
                 }
@@ -124,9 +130,11 @@ async fn before_update(
         ));
     }
     let selection = Selection::new(write, tx.get_database_backend());
+    selection.check()?;
     let assigned = assigned_columns(&update.assignments);
     if let Some(table) = registry.get(write.table()) {
         let rows = selection.rows(tx, table).await?;
+        watch.expected = Some(rows.len());
         if rows.is_empty() {
             return Ok(());
         }
@@ -157,28 +165,56 @@ pub(super) fn assigned_columns(assignments: &[ast::Assignment]) -> Vec<String> {
 }
 
 /// Reads the rows again and tells what was done to each.
-pub(crate) async fn after(tx: &DatabaseTransaction, mut watch: Watch, answer: &Answer) -> Result<Vec<Effect>, Error> {
+///
+/// # Errors
+///
+/// The statement wrote more rows than were watched.
+pub(crate) async fn after(
+    tx: &DatabaseTransaction,
+    catalog: &Catalog,
+    mut watch: Watch,
+    answer: &Answer,
+) -> Result<Vec<Effect>, Error> {
+    let written = answer.rows_written();
+    if let (Some(expected), Some(written)) = (watch.expected, written)
+        && written > expected
+    {
+        return Err(escaped(written - expected));
+    }
     if let Some((table, single)) = watch.keys_in_answer.take() {
         let keys = insert::keys_in_answer(&table, single, answer)?;
         watch.keys(&table, keys);
     }
     let mut effects = Vec::new();
     for watched in watch.tables.into_values() {
-        effects_on(tx, watched, &mut effects).await?;
+        effects_on(tx, catalog, watched, &mut effects).await?;
+    }
+    if let (Some(table), Some(written)) = (watch.all_new, written) {
+        let born = effects.iter().filter(|e| e.table.name == table && matches!(e.what, What::Born(_))).count();
+        if written > born {
+            return Err(escaped(written - born));
+        }
     }
     Ok(effects)
 }
 
+fn escaped(rows: usize) -> Error {
+    refusal(
+        format!("a statement that wrote {rows} rows more than its conditions and keys named just before it ran"),
+        "name the rows by values that stay the same, not by the time of day",
+    )
+}
+
 async fn effects_on(
     tx: &DatabaseTransaction,
+    catalog: &Catalog,
     mut watched: Watched,
     effects: &mut Vec<Effect>,
 ) -> Result<(), Error> {
     let table = &watched.table;
     let mut keys: Vec<_> = watched.keys.values().cloned().collect();
     keys.append(&mut watched.raw_keys);
-    let mut after = row::read(tx, table, &keys).await?;
-    order_sets(tx, table, &mut after).await?;
+    let mut after = read_in_order(tx, catalog, table, &keys).await?;
     let mut pks: Vec<_> = watched.before.keys().chain(after.keys()).cloned().collect();
     pks.sort_unstable();
     pks.dedup();
@@ -201,31 +237,44 @@ async fn effects_on(
     Ok(())
 }
 
-/// Puts sets that a statement wrote in canonical order, so that the column reads the same on every node.
-async fn order_sets(
+/// Reads rows, and puts the sets that a statement wrote in canonical form, so that the column reads the same on every node.
+async fn read_in_order(
     tx: &DatabaseTransaction,
+    catalog: &Catalog,
     table: &Table,
-    rows: &mut HashMap<String, Row>,
-) -> Result<(), Error> {
-    for (index, column, kind) in table.replicated() {
-        if kind != Kind::Set {
-            continue;
-        }
-        for row in rows.values_mut() {
-            let Value::Json(Some(json)) = &row[index] else { continue };
-            let serde_json::Value::Array(given) = json.as_ref() else {
-                return Err(table.value_error(&column.name, "a set holds a JSON array"));
-            };
-            let mut ordered = given.clone();
-            ordered.sort_by_cached_key(canonical);
-            ordered.dedup();
-            if ordered != *given {
-                let value = Value::Json(Some(Box::new(serde_json::Value::Array(ordered))));
-                let key: Vec<_> = table.key.iter().map(|index| row[*index].clone()).collect();
-                row::set(tx, table, &key, index, value.clone()).await?;
-                row[index] = value;
+    keys: &[Vec<Value>],
+) -> Result<HashMap<String, Row>, Error> {
+    let sets: Vec<_> = table.replicated().filter(|(.., kind)| *kind == Kind::Set).collect();
+    let mut rows = HashMap::with_capacity(keys.len());
+    let mut out_of_order = Vec::new();
+    for found in row::read_results(tx, table, keys).await? {
+        let mut row = table.decode(&found)?;
+        let mut in_order = true;
+        for (index, column, _) in &sets {
+            let stored = found.try_get::<String>("", &column.name);
+            let stored = stored.or_else(|_| found.try_get::<serde_json::Value>("", &column.name).map(|json| json.to_string()))?;
+            if let Value::Json(Some(json)) = &mut row[*index] {
+                let serde_json::Value::Array(elements) = json.as_mut() else {
+                    return Err(table.value_error(&column.name, "a set holds a JSON array"));
+                };
+                elements.sort_by_cached_key(canonical);
+                elements.dedup();
+                in_order &= json.to_string() == stored;
             }
         }
+        let pk = key::of_row(table, &row)?;
+        if !in_order {
+            out_of_order.push(pk.clone());
+        }
+        rows.insert(pk, row);
     }
-    Ok(())
+    if !out_of_order.is_empty() {
+        let columns = 0..table.columns.len();
+        let columns: Vec<_> =
+            columns.filter(|index| !catalog.is_generated(&table.name, &table.columns[*index].name)).collect();
+        let sets: Vec<_> = sets.iter().map(|(index, ..)| *index).collect();
+        let changed: Vec<_> = out_of_order.iter().filter_map(|pk| rows.get(pk)).collect();
+        row::write(tx, table, &columns, &sets, &changed).await?;
+    }
+    Ok(rows)
 }

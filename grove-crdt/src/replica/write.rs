@@ -1,5 +1,7 @@
 //! The atomic forms of SeaORM's active model methods, which the derive puts on each `ActiveModel`.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, DeleteResult,
     EntityName, EntityTrait, ExprTrait as _, IdenStatic, IntoActiveModel, Iterable,
@@ -16,6 +18,7 @@ use crate::{
         effect::{Changed, FieldChange},
         introduction::{self, Introduction},
     },
+    types::Kind,
 };
 
 /// Runs `$on` with the connection itself when it is a transaction already, else with one that is committed afterwards.
@@ -133,10 +136,13 @@ where
             let (index, _) = table
                 .column(column.as_str())
                 .ok_or_else(|| table.value_error(column.as_str(), "there is no such column"))?;
-            let changed = Changed {
-                fields: [(index, FieldChange::Moved(by))].into(),
-                ..Changed::default()
-            };
+            let catalog = session.core.catalog(db).await?;
+            let generated = table.replicated().filter(|(_, field, kind)| {
+                *kind == Kind::Lww && catalog.is_generated(&table.name, &field.name)
+            });
+            let mut fields: BTreeMap<_, _> = generated.map(|(place, ..)| (place, FieldChange::Assigned)).collect();
+            fields.insert(index, FieldChange::Moved(by));
+            let changed = Changed { fields, ..Changed::default() };
             let announced =
                 Announced::new(statement.clone(), table, key, Deed::Update(changed));
             session.log().announced.push(announced);

@@ -66,7 +66,7 @@ impl Catalog {
             columns.entry(table).or_default().push(column);
         }
         keys.values_mut().for_each(|key| key.sort());
-        let foreign_keys = foreign_keys(conn, &keys).await?;
+        let foreign_keys = foreign_keys(conn, &columns, &keys).await?;
         Ok(Self { columns, foreign_keys })
     }
 
@@ -129,6 +129,7 @@ impl Catalog {
 
 async fn foreign_keys<C: ConnectionTrait>(
     conn: &C,
+    columns: &BTreeMap<String, Vec<CatalogColumn>>,
     keys: &BTreeMap<String, Vec<(i64, String)>>,
 ) -> Result<Vec<ForeignKey>, DbErr> {
     let backend = conn.get_database_backend();
@@ -144,7 +145,7 @@ async fn foreign_keys<C: ConnectionTrait>(
     let mut found: BTreeMap<(String, i64), ForeignKey> = BTreeMap::new();
     for row in rows {
         let child: String = row.try_get_by_index(0)?;
-        let parent: String = row.try_get_by_index(3)?;
+        let parent = cased(columns.keys(), row.try_get_by_index(3)?);
         let sequence: i64 = row.try_get_by_index(2)?;
         let to: Option<String> = row.try_get_by_index(5)?;
         // Without named columns, a foreign key means the parent's primary key.
@@ -165,10 +166,16 @@ async fn foreign_keys<C: ConnectionTrait>(
                 // The catalog does not say which key of a table it is; all of them is the safe side.
                 deferred: row.try_get_by_index::<Option<bool>>(8)?.unwrap_or(false),
             });
-        key.child_columns.push(row.try_get_by_index(4)?);
-        key.parent_columns.push(to);
+        let names = |table: &str| columns.get(table).into_iter().flatten().map(|column| &column.name);
+        key.child_columns.push(cased(names(&key.child), row.try_get_by_index(4)?));
+        key.parent_columns.push(cased(names(&parent), to));
     }
     Ok(found.into_values().collect())
+}
+
+/// A name as the table's own definition has it: foreign keys may write it with other letters' case.
+fn cased<'a>(names: impl IntoIterator<Item = &'a String>, name: String) -> String {
+    names.into_iter().find(|known| known.eq_ignore_ascii_case(&name)).cloned().unwrap_or(name)
 }
 
 fn action(name: &str) -> Action {

@@ -22,9 +22,7 @@ pub(crate) struct Letter {
     pub since: i64,
 }
 
-const COLUMNS: [&str; 7] = [
-    "id", "direction", "peer", "code", "message", "change", "since",
-];
+const COLUMNS: [&str; 7] = ["id", "direction", "peer", "code", "message", "change", "since"];
 
 /// The same change of the same peer is one letter.
 fn id(letter: &Letter) -> String {
@@ -36,7 +34,7 @@ fn id(letter: &Letter) -> String {
     let mut id = String::with_capacity(64);
     for byte in hash.finalize() {
         // Writing to a String can't fail.
-        drop(write!(id, "{byte:02x}"));
+        let _ = write!(id, "{byte:02x}");
     }
     id
 }
@@ -57,11 +55,7 @@ pub(crate) async fn put<C: ConnectionTrait>(conn: &C, letters: &[Letter]) -> Res
                 letter.since.into(),
             ]);
         }
-        insert.on_conflict(
-            OnConflict::column("id")
-                .update_columns(["code", "message"])
-                .to_owned(),
-        );
+        insert.on_conflict(OnConflict::column("id").update_columns(["code", "message"]).to_owned());
         conn.execute(&insert).await?;
     }
     Ok(())

@@ -5,6 +5,8 @@ pub(crate) mod constraint;
 pub(crate) mod dead_letters;
 pub(crate) mod dialect;
 pub(crate) mod identity;
+pub(crate) mod kept;
+mod outgoing;
 pub(crate) mod parked;
 pub(crate) mod peers;
 pub(crate) mod progress;
@@ -36,9 +38,6 @@ pub(crate) async fn query_text<C: ConnectionTrait>(
 }
 
 /// Runs a statement whose outcome is of no interest.
-pub(crate) async fn execute<C: ConnectionTrait, S: StatementBuilder>(
-    conn: &C,
-    statement: &S,
-) -> Result<u64, DbErr> {
+pub(crate) async fn execute<C: ConnectionTrait, S: StatementBuilder>(conn: &C, statement: &S) -> Result<u64, DbErr> {
     Ok(conn.execute(statement).await?.rows_affected())
 }

@@ -5,18 +5,35 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
 
-use crate::{
-    error::Error,
-    store::schema::PEERS,
-    sync::{PeerState, Position},
-};
+use serde::{Deserialize, Serialize};
+
+use crate::{error::Error, store::schema::PEERS};
+
+/// How far an exchange has come in a replica's commit order: everything up to here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Position {
+    /// Every transaction up to this version.
+    #[serde(rename = "v")]
+    pub version: i64,
+    /// Within the next version, everything up to this cell: a transaction larger than a page.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Within>,
+}
+
+/// A place within one transaction's cells, which are ordered by table and key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Within(pub String, pub String, pub String, pub String);
+
+/// What is remembered of a peer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PeerState {
+    pub replica_id: Option<String>,
+    pub cursor: Option<String>,
+    pub pushed: Position,
+}
 
 /// Reads what is remembered of a peer for a set of tables.
-pub(crate) async fn load<C: ConnectionTrait>(
-    conn: &C,
-    peer: &str,
-    scope: &str,
-) -> Result<PeerState, Error> {
+pub(crate) async fn load<C: ConnectionTrait>(conn: &C, peer: &str, scope: &str) -> Result<PeerState, Error> {
     let select = Query::select()
         .columns(["replica_id", "pull_cursor", "pushed"])
         .from(PEERS)

@@ -30,6 +30,22 @@ pub(crate) async fn read<C: ConnectionTrait>(
 }
 
 /// The rows a query of this table's columns gives, by key text.
+/// As [`read`], undecoded.
+pub(crate) async fn read_results<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    keys: &[Vec<Value>],
+) -> Result<Vec<QueryResult>, Error> {
+    let mut results = Vec::with_capacity(keys.len());
+    for chunk in chunks(keys, table.key.len()) {
+        let mut query = table.select();
+        query.and_where(key_is_among(table, chunk));
+        dialect::for_update(&mut query, conn.get_database_backend());
+        results.extend(conn.query_all(&query).await?);
+    }
+    Ok(results)
+}
+
 pub(crate) async fn by_key<C: ConnectionTrait>(
     conn: &C,
     table: &Table,

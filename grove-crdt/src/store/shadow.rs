@@ -89,7 +89,7 @@ pub(crate) async fn read<C: ConnectionTrait>(
     Ok(Loaded { records, newest })
 }
 
-fn select(table: &Table) -> SelectStatement {
+pub(super) fn select(table: &Table) -> SelectStatement {
     Query::select().columns(COLUMNS).from(shadow_ref(table)).take()
 }
 
@@ -235,7 +235,7 @@ pub(crate) fn parse(table: &Table, pk: String, row: &QueryResult) -> Result<Stor
 }
 
 /// The same, with the kind that the cell's field is known as.
-fn parse_as(known: Option<Kind>, table: &Table, pk: String, row: &QueryResult) -> Result<Stored, Error> {
+pub(super) fn parse_as(known: Option<Kind>, table: &Table, pk: String, row: &QueryResult) -> Result<Stored, Error> {
     let corrupt = |detail: String| Error::Corrupt {
         table: table.name.clone(),
         pk: pk.clone(),
@@ -287,7 +287,7 @@ fn parse_state(known: Option<Kind>, key: &CellKey, state: Json) -> Result<State,
 }
 
 /// The kind and the state of a field that was not known when it was stored.
-fn tagged(state: Json) -> Option<(Kind, Json)> {
+pub(super) fn tagged(state: Json) -> Option<(Kind, Json)> {
     let Json::Object(map) = state else {
         return None;
     };
@@ -346,6 +346,16 @@ pub(crate) async fn page<C: ConnectionTrait>(
         .collect()
 }
 
+/// Forgets which cells came from a replica.
+pub(crate) async fn forget_via<C: ConnectionTrait>(conn: &C, table: &Table, replica_id: &str) -> Result<(), DbErr> {
+    let update = Query::update()
+        .table(shadow_ref(table))
+        .value("via", Expr::null())
+        .and_where(Expr::col("via").eq(replica_id))
+        .take();
+    conn.execute(&update).await.map(drop)
+}
+
 /// The newest clock value in a table's cells.
 pub(crate) async fn newest_clock<C: ConnectionTrait>(conn: &C, table: &Table) -> Result<Option<Hlc>, Error> {
     let mut query = Query::select();
@@ -387,79 +397,6 @@ pub(crate) async fn keys_after<C: ConnectionTrait>(
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
-/// The keys of the records that have a cell or a birth value of `field`.
-pub(crate) async fn keys_with_field<C: ConnectionTrait>(
-    conn: &C,
-    table: &Table,
-    field: &str,
-) -> Result<Vec<String>, Error> {
-    let query = Query::select()
-        .distinct()
-        .column("pk")
-        .from(shadow_ref(table))
-        .and_where(
-            Expr::col("field").eq(field).or(Expr::col("field")
-                .eq("")
-                .and(Expr::col("state").like(format!("%{}%", Json::from(field))))),
-        )
-        .take();
-    let rows = conn.query_all(&query).await?;
-    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
-}
-
-/// The cells of a field that has become known, in the form they are to have now; and those of another kind, which this
-/// node would not have taken, had it known the field.
-pub(crate) struct Kept {
-    pub plain: Vec<(String, String, String)>,
-    pub strays: Vec<Stored>,
-}
-
-/// Reads the cells of a field that were stored while it was not known.
-pub(crate) async fn kept_cells<C: ConnectionTrait>(
-    conn: &C,
-    table: &Table,
-    field: &str,
-    kind: Kind,
-) -> Result<Kept, Error> {
-    let mut kept = Kept {
-        plain: Vec::new(),
-        strays: Vec::new(),
-    };
-    for row in cells_of(conn, table, field).await? {
-        let (pk, cell): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(2)?);
-        let text: String = row.try_get_by_index(7)?;
-        match serde_json::from_str(&text).ok().and_then(tagged) {
-            Some((known, state)) if known == kind => kept.plain.push((pk, cell, canonical(&state))),
-            Some(_) => kept.strays.push(parse_as(None, table, pk, &row)?),
-            None => {}
-        }
-    }
-    Ok(kept)
-}
-
-/// The cells of a field that is known no longer, in the form they are to have now.
-pub(crate) async fn forgotten_cells<C: ConnectionTrait>(
-    conn: &C,
-    table: &Table,
-    field: &str,
-    kind: &str,
-) -> Result<Vec<(String, String, String)>, Error> {
-    let mut forgotten = Vec::new();
-    for row in cells_of(conn, table, field).await? {
-        let text: String = row.try_get_by_index(7)?;
-        if let Ok(state) = serde_json::from_str::<Json>(&text) {
-            let state = canonical(&serde_json::json!({ format!("${kind}"): state }));
-            forgotten.push((row.try_get_by_index(0)?, row.try_get_by_index(2)?, state));
-        }
-    }
-    Ok(forgotten)
-}
-
-async fn cells_of<C: ConnectionTrait>(conn: &C, table: &Table, field: &str) -> Result<Vec<QueryResult>, DbErr> {
-    let query = select(table).and_where(Expr::col("field").eq(field)).take();
-    conn.query_all(&query).await
-}
-
 /// Forgets cells.
 pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, table: &Table, cells: &[Stored]) -> Result<(), DbErr> {
     let removals = cells
@@ -471,21 +408,4 @@ pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, table: &Table, cells: &
         removals,
     };
     write(conn, table, 0, &batch).await
-}
-
-/// Replaces the stored form of one cell's state.
-pub(crate) async fn set_state<C: ConnectionTrait>(
-    conn: &C,
-    table: &Table,
-    field: &str,
-    (pk, cell, state): &(String, String, String),
-) -> Result<(), DbErr> {
-    let update = Query::update()
-        .table(shadow_ref(table))
-        .value("state", state.as_str())
-        .and_where(Expr::col("pk").eq(pk.as_str()))
-        .and_where(Expr::col("field").eq(field))
-        .and_where(Expr::col("cell").eq(cell.as_str()))
-        .take();
-    conn.execute(&update).await.map(drop)
 }

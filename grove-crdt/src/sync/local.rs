@@ -1,7 +1,7 @@
 //! What a replica gives to the exchange: its changes in commit order, and what it remembers of peers.
 
 use sea_orm::{DatabaseTransaction, TransactionOptions, TransactionTrait as _};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
@@ -10,36 +10,13 @@ use crate::{
     replica::{Merged, Replica, merge},
     store::{
         dead_letters::{self, Letter},
-        peers,
-        shadow::{self, Content, Place, Stored, Versioned},
+        peers::{self, Within},
+        shadow::{self, Place, Versioned},
         version,
     },
-    sync::{Change, Rejection, RejectionCode},
-    types::{CellKey, State, birth_json, tags_json},
+    sync::{Change, PeerState, Position, Rejection, RejectionCode},
+    types::CellKey,
 };
-
-/// How far an exchange has come in a replica's commit order: everything up to here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Position {
-    /// Every transaction up to this version.
-    #[serde(rename = "v")]
-    pub version: i64,
-    /// Within the next version, everything up to this cell: a transaction larger than a page.
-    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
-    pub within: Option<Within>,
-}
-
-/// A place within one transaction's cells, which are ordered by table and key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Within(String, String, String, String);
-
-/// What is remembered of a peer.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct PeerState {
-    pub replica_id: Option<String>,
-    pub cursor: Option<String>,
-    pub pushed: Position,
-}
 
 /// Changes in commit order.
 #[derive(Debug)]
@@ -130,6 +107,18 @@ impl Replica {
         merge(&self.core, changes, from_replica).await
     }
 
+    /// A peer turned out to have lost a part of its history: what came from there may be among it, so it is sent there
+    /// again from now on.
+    pub(crate) async fn forget_origin(&self, replica_id: &str) -> Result<(), Error> {
+        self.write(async |tx| {
+            for table in self.core.registry.iter() {
+                shadow::forget_via(tx, table, replica_id).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     pub(crate) async fn keep_dead_letters(
         &self,
         direction: Direction,
@@ -217,13 +206,9 @@ impl Replica {
             let place = place_in(table, after, key.as_ref());
             let cells = shadow::page(tx, table, &place, not_via, limit + 1).await?;
             for Versioned { version, stored } in cells {
-                let within = Within(
-                    name.clone(),
-                    stored.pk.clone(),
-                    stored.key.field.clone(),
-                    stored.key.cell.clone(),
-                );
-                found.push((version, within, Change::of(table, stored)));
+                let key = stored.key.clone();
+                let within = Within(name.clone(), stored.pk.clone(), key.field, key.cell);
+                found.push((version, within, stored.into_change(table)));
             }
         }
         found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
@@ -236,9 +221,9 @@ fn place_in<'a>(table: &Table, after: &'a Position, key: Option<&'a CellKey>) ->
     let whole = |version| Place { version, after: None };
     match (&after.within, key) {
         (Some(within), Some(key)) => match table.name.cmp(&within.0) {
-            std::cmp::Ordering::Less => whole(after.version + 1),
+            std::cmp::Ordering::Less => whole(after.version.saturating_add(1)),
             std::cmp::Ordering::Equal => Place {
-                version: after.version + 1,
+                version: after.version.saturating_add(1),
                 after: Some((&within.1, key)),
             },
             std::cmp::Ordering::Greater => whole(after.version),
@@ -279,51 +264,5 @@ fn cut(mut found: Vec<(i64, Within, Change)>, newest: i64, limit: usize) -> Page
         changes: found.into_iter().map(|(_, _, change)| change).collect(),
         position,
         has_more: true,
-    }
-}
-
-impl Change {
-    /// A stored cell in the form in which it travels.
-    pub(crate) fn of(table: &Table, stored: Stored) -> Self {
-        let Stored { pk, key, content } = stored;
-        let (epoch, hlc) = match &content {
-            Content::Head(head) => (head.epoch, head.hlc.clone()),
-            Content::Cell(cell) => (cell.epoch, cell.hlc.clone()),
-        };
-        let mut change = Self {
-            table: table.name.clone(),
-            pk,
-            field: key.field,
-            cell: key.cell,
-            crdt_type: "record".into(),
-            epoch,
-            node_id: hlc.node.clone(),
-            hlc,
-            value: None,
-            counter: None,
-            set: None,
-            tombstone: false,
-        };
-        match content {
-            Content::Head(head) => {
-                change.tombstone = head.birth.is_none();
-                change.value = head.birth.as_ref().map(birth_json);
-            }
-            Content::Cell(cell) => change.hold(cell.state),
-        }
-        change
-    }
-
-    fn hold(&mut self, state: State) {
-        self.crdt_type = state.kind().as_str().into();
-        match state {
-            State::Lww(value) => self.value = Some(value),
-            State::Counter(totals) => self.counter = serde_json::to_value(totals).ok(),
-            State::Set(element) => {
-                self.tombstone = !element.is_present();
-                self.set = Some(tags_json(&element));
-                self.value = Some(element.value);
-            }
-        }
     }
 }

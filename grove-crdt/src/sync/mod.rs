@@ -18,17 +18,16 @@ mod round;
 mod syncer;
 mod transport;
 
+pub use crate::change::{Change, Rejection, RejectionCode};
+pub(crate) use crate::store::peers::{PeerState, Position};
 pub use builder::SyncerBuilder;
 pub use code::PROTOCOL_HEADER;
 pub(crate) use code::TOO_LARGE;
 pub use local::DeadLetter;
-pub(crate) use local::{Direction, PeerState, Position, Retry};
-pub use protocol::{
-    Change, ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse, Rejection,
-    RejectionCode,
-};
-pub use transport::{Transport, TransportError, TransportErrorKind};
+pub(crate) use local::{Direction, Retry};
+pub use protocol::{ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse};
 pub use report::{PeerFailure, SyncError, SyncReport};
 pub use respond::{Peer, Refusal};
 pub use retry::RetryPolicy;
 pub use syncer::Syncer;
+pub use transport::{Transport, TransportError, TransportErrorKind};

@@ -207,6 +207,9 @@ async fn position(replica: &Replica, cursor: Option<&str>) -> Result<(Position, 
     let Some(cursor) = Cursor::decode(text) else {
         return Err(Refusal::BadRequest("`cursor` is none that this server gave out".into()));
     };
+    if cursor.position.version < 0 {
+        return Err(Refusal::BadRequest("`cursor` is none that this server gave out".into()));
+    }
     if cursor.replica_id != replica.replica_id() {
         return Ok((Position::default(), true));
     }

@@ -27,7 +27,7 @@ pub(crate) fn element_key(element: &Json) -> String {
     let mut key = String::from("sha256:");
     for byte in Sha256::digest(text.as_bytes()) {
         // Writing to a String can't fail.
-        drop(write!(key, "{byte:02x}"));
+        let _ = write!(key, "{byte:02x}");
     }
     key
 }

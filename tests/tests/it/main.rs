@@ -1,7 +1,17 @@
 //! Integration tests through the public API.
 
+mod adopt;
+mod capture;
+mod chinook;
+mod concurrency;
+mod crash;
 mod http;
+mod inspect;
 mod layers;
+mod merge;
 mod notes;
+mod open;
 mod quickstart;
+mod statements;
+mod sync;
 mod syncer;

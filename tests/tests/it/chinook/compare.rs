@@ -2,6 +2,7 @@
 
 use grove_crdt::prelude::*;
 use grove_crdt_tests::{
+    cells,
     chinook::{self, Data, *},
     chinook_tables,
 };
@@ -22,7 +23,7 @@ pub(super) fn same_data(found: &Data, expected: &Data) {
     chinook_tables!(compare);
 }
 
-/// Both hold the same rows, not only as entities but in the very form in which SQLite stores them.
+/// Both hold the same rows, not only as entities but in the very form in which SQLite stores them, and the same cells.
 pub(super) async fn same_rows(one: &Replica, other: &Replica) {
     let (found, expected) = (
         Data::read(one).await.expect("rows"),
@@ -42,6 +43,11 @@ pub(super) async fn same_rows(one: &Replica, other: &Replica) {
             for (found, expected) in found.iter().zip(&expected) {
                 assert_eq!(found, expected, "as stored in {table}");
             }
+            let (found, expected) = (cells(one, table).await, cells(other, table).await);
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found, expected, "cells of {table}");
+            }
+            assert_eq!(found.len(), expected.len(), "number of cells of {table}");
         };
     }
     chinook_tables!(compare);

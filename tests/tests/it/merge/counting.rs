@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use grove_crdt::{OrSet, Replica};
-use grove_crdt_tests::{builder, cells, create_table, entities::document, memory, replica_of, rows};
+use grove_crdt_tests::{builder, cells, create_table, entities::document, replica_of, rows};
 use sea_orm::{ActiveValue::Set, ConnectOptions, Database, EntityTrait, ExprTrait as _, sea_query::Expr};
 
 use super::support::{changes_of, number, push, total_changes};

@@ -4,7 +4,7 @@ use grove_crdt::Replica;
 use grove_crdt_tests::{START, cells, entities::document, replica_of};
 use serde_json::json;
 
-use super::support::{refusal, replica_over, total_changes};
+use crate::merge::support::{refusal, replica_over, total_changes};
 
 mod seat {
     use grove_crdt::Crdt;
@@ -117,7 +117,7 @@ async fn a_number_has_one_text() {
     }
     assert_eq!(cells(&replica, "numbers").await.len(), 5);
     assert_eq!(
-        super::support::number(&replica, "SELECT count(*) FROM numbers").await,
+        crate::merge::support::number(&replica, "SELECT count(*) FROM numbers").await,
         5
     );
 }
@@ -157,7 +157,10 @@ async fn a_key_of_several_columns_is_a_canonical_array() {
     for pk in ["[1,\"a\"]", "[-1,\"ä\\\"\"]", "[0,\"\"]"] {
         assert_eq!(code(&replica, "seats", pk).await, None, "{pk}");
     }
-    assert_eq!(super::support::number(&replica, "SELECT count(*) FROM seats").await, 3);
+    assert_eq!(
+        crate::merge::support::number(&replica, "SELECT count(*) FROM seats").await,
+        3
+    );
 }
 
 #[tokio::test]

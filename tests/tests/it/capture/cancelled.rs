@@ -1,0 +1,85 @@
+//! Futures that are dropped before their end.
+
+use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+
+use grove_crdt_tests::{TempDb, assert_agrees, builder, cells, create_table, entities::document};
+use sea_orm::{ConnectionTrait, TransactionSession, TransactionTrait};
+
+use super::{documents, draft};
+
+/// Polls a future a number of times with pauses between, and drops it. Returns whether it ended.
+async fn poll_for(times: usize, future: impl Future) -> bool {
+    let mut future = pin!(future);
+    for _ in 0..times {
+        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return true;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    false
+}
+
+/// A write whose future was dropped half way, say by a timeout, had run in the database and was never recorded.
+#[tokio::test]
+async fn a_cancelled_write_is_not_committed_unrecorded() {
+    for times in 1..12 {
+        let replica = documents().await;
+        draft("a").insert(&replica).await.unwrap();
+        let tx = replica.begin().await.unwrap();
+        let raw = times % 2 == 0;
+        let ended = if raw {
+            poll_for(times, tx.execute_unprepared("UPDATE documents SET view_count = view_count + 1")).await
+        } else {
+            poll_for(times, draft("b").insert(&tx)).await
+        };
+        let committed = tx.commit().await;
+        assert!(!ended || committed.is_ok());
+        if let Err(error) = committed {
+            assert!(error.to_string().contains("cancelled"), "{error}");
+        }
+        assert_agrees::<document::Entity, _>(&replica).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_write_can_be_rolled_back_to_a_savepoint() {
+    for times in 1..8 {
+        let replica = documents().await;
+        let tx = replica.begin().await.unwrap();
+        draft("a").insert(&tx).await.unwrap();
+        let inner = tx.begin().await.unwrap();
+        poll_for(times, draft("b").insert(&inner)).await;
+        inner.rollback().await.unwrap();
+        tx.commit().await.unwrap();
+        assert_agrees::<document::Entity, _>(&replica).await;
+        assert_eq!(cells(&replica, "documents").await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_write_of_its_own_happened_whole_or_not_at_all() {
+    // A cancelled BEGIN costs its connection, and a database in memory goes with it.
+    let file = TempDb::new();
+    let db = file.connect().await;
+    create_table(&db, document::Entity).await.unwrap();
+    let replica = builder("node-1").0.entity::<document::Entity>().open(db).await.unwrap();
+    for times in 1..20 {
+        poll_for(times, draft(&times.to_string()).insert(&replica)).await;
+        // The database takes back what was begun, and the way is free again.
+        document::ActiveModel::increment_view_count(&replica, times.to_string(), 1).await.ok();
+        assert_agrees::<document::Entity, _>(&replica).await;
+    }
+}
+
+#[tokio::test]
+async fn a_savepoint_whose_end_was_cancelled_is_not_committed_unrecorded() {
+    for times in 1..6 {
+        let replica = documents().await;
+        let tx = replica.begin().await.unwrap();
+        let inner = tx.begin().await.unwrap();
+        draft("a").insert(&inner).await.unwrap();
+        poll_for(times, inner.commit()).await;
+        tx.commit().await.ok();
+        assert_agrees::<document::Entity, _>(&replica).await;
+    }
+}

@@ -1,0 +1,133 @@
+//! A node that is killed again and again, while it writes and syncs, loses nothing that it said it had.
+//!
+//! The node is a process of its own: this test's binary, started once more as [`child`]. Each of its transactions adds an
+//! entry to a journal and the entry's amount to a total, and does something at random to documents and comments besides;
+//! when it has committed, it says so on its standard output. A hub in this process is written to as well, and synced with
+//! over HTTP. After each kill the node's database is opened under the same id, and row and cells have to agree; in the
+//! end both hold the same, with every entry that was acknowledged, and totals that are the sum of the entries.
+
+mod check;
+mod child;
+mod program;
+mod tables;
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use grove_crdt::prelude::*;
+use grove_crdt_tests::{TempDb, connect, serve::serve};
+use rand::{Rng, RngExt as _, SeedableRng as _, rngs::SmallRng};
+use tokio::{process::Command, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use program::Writer;
+
+/// How often the node is killed.
+const KILLS: u32 = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_killed_loses_nothing() {
+    let seed =
+        std::env::var("GROVE_CRASH_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
+    println!("to kill at the same points again, as far as the machine allows: GROVE_CRASH_SEED={seed}");
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let (hub_file, node_file) = (TempDb::new(), TempDb::new());
+    tables::create(&node_file.connect().await).await;
+    let hub_db = hub_file.connect().await;
+    tables::create(&hub_db).await;
+    let hub = tables::builder("hub").open(hub_db).await.expect("the hub");
+    program::begin(&hub).await.expect("the total");
+    let url = serve(&hub).await;
+    let stop = CancellationToken::new();
+    let at_hub = write_at_hub(&hub, rng.next_u64(), &stop);
+
+    let mut acknowledged = Vec::new();
+    for life in 0..KILLS {
+        let lived = Duration::from_millis(rng.random_range(20..300));
+        let acks = live_and_die(&node_file.path(), &url, life, rng.next_u64(), lived).await;
+        let node = reopen(&node_file.path()).await;
+        check::rows_and_cells_agree(&node).await;
+        check::nothing_lost(&node, &acks).await;
+        node.connection().clone().close().await.expect("closed");
+        acknowledged.extend(acks);
+    }
+    stop.cancel();
+    acknowledged.extend(at_hub.await.expect("the hub's writer"));
+    println!(
+        "{} transactions acknowledged, {} rows parked",
+        acknowledged.len(),
+        hub.parked().await.expect("rows").len()
+    );
+    assert!(
+        acknowledged.len() > 10 * KILLS as usize,
+        "the node had no time to write"
+    );
+
+    let node = reopen(&node_file.path()).await;
+    sync_until_quiet(&node, &url).await;
+    for replica in [&hub, &node] {
+        check::rows_and_cells_agree(replica).await;
+        check::nothing_to_adopt(replica).await;
+        check::nothing_lost(replica, &acknowledged).await;
+        check::total_is_the_sum(replica).await;
+    }
+    check::same(&hub, &node).await;
+}
+
+/// Starts the node, kills it when it has lived so long, and returns the entries that it acknowledged.
+async fn live_and_die(file: &Path, url: &str, life: u32, seed: u64, lived: Duration) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().expect("this test's file"))
+        .args(["--exact", "crash::child::life", "--nocapture", "--test-threads=1"])
+        .envs(child::environment(file, url, life, seed))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the node starts");
+    tokio::time::sleep(lived).await;
+    // SIGKILL, where there are signals.
+    child.start_kill().expect("the node is killed");
+    let output = child.wait_with_output().await.expect("what the node said");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // 101 is what a panic, such as a failing write, ends with.
+    assert!(
+        !matches!(output.status.code(), Some(0 | 101)),
+        "life {life} ended by itself: {stdout}\n{stderr}"
+    );
+    child::acknowledged(&stdout)
+}
+
+/// The node in this process: its id is free as soon as the process that had it is dead.
+async fn reopen(file: &Path) -> Replica {
+    tables::builder("node")
+        .open(connect(file).await)
+        .await
+        .expect("the node opens again")
+}
+
+/// Writes at the hub until stopped. Returns what was committed.
+fn write_at_hub(hub: &Replica, seed: u64, stop: &CancellationToken) -> JoinHandle<Vec<String>> {
+    let (hub, stop) = (hub.clone(), stop.clone());
+    tokio::spawn(async move {
+        let mut writer = Writer::new(hub, "0", seed);
+        let mut committed = Vec::new();
+        while !stop.is_cancelled() {
+            committed.extend(writer.transaction().await.expect("a transaction at the hub"));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        committed
+    })
+}
+
+async fn sync_until_quiet(node: &Replica, url: &str) {
+    let syncer = child::syncer(node, url);
+    for _ in 0..10 {
+        let report = syncer.sync().await.expect("a sync");
+        assert_eq!(report.rejected, 0, "{report}");
+        if (report.pulled, report.pushed) == (0, 0) {
+            return;
+        }
+    }
+    panic!("the two never run out of news");
+}

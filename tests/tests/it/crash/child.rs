@@ -1,0 +1,103 @@
+//! The process that is killed.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use grove_crdt::{prelude::*, sync::RetryPolicy};
+use grove_crdt_tests::{connect, entities::document};
+use sea_orm::EntityTrait as _;
+
+use super::{
+    program::{TOTAL, Writer},
+    tables,
+};
+
+const FILE: &str = "GROVE_CRASH_FILE";
+const URL: &str = "GROVE_CRASH_URL";
+const LIFE: &str = "GROVE_CRASH_LIFE";
+const SEED: &str = "GROVE_CRASH_CHILD_SEED";
+
+/// Begins the line in which an entry is acknowledged.
+const ACK: &str = "committed ";
+
+/// What tells a process that it is the node, and which.
+pub(super) fn environment(file: &Path, url: &str, life: u32, seed: u64) -> [(&'static str, String); 4] {
+    let file = file.to_str().expect("a path in UTF-8").to_owned();
+    [
+        (FILE, file),
+        (URL, url.to_owned()),
+        (LIFE, life.to_string()),
+        (SEED, seed.to_string()),
+    ]
+}
+
+/// The entries that it acknowledged, in what it said. The last line may have been cut off by its death.
+pub(super) fn acknowledged(stdout: &str) -> Vec<String> {
+    let whole = stdout.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    whole
+        .filter_map(|line| Some(line.split_once(ACK)?.1.to_owned()))
+        .collect()
+}
+
+pub(super) fn syncer(replica: &Replica, url: &str) -> Syncer {
+    let peer = HttpTransport::new(url).expect("a URL").named("hub");
+    Syncer::builder(replica)
+        .peer(peer)
+        .retry(RetryPolicy::never())
+        .build()
+        .expect("a syncer")
+}
+
+/// Writes and syncs until it is killed. Does nothing when it is run as an ordinary test.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn life() {
+    let mut given: BTreeMap<_, _> = [FILE, URL, LIFE, SEED]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var(name).ok()?)))
+        .collect();
+    let (Some(file), Some(url)) = (given.remove(FILE).map(PathBuf::from), given.remove(URL)) else {
+        return;
+    };
+    let seed: u64 = given[SEED].parse().expect("a number");
+    let replica = tables::builder("node")
+        .open(connect(&file).await)
+        .await
+        .expect("the node opens");
+    let syncer = syncer(&replica, &url);
+    while document::Entity::find_by_id(TOTAL)
+        .one(&replica)
+        .await
+        .expect("a row")
+        .is_none()
+    {
+        syncer.sync().await.expect("a sync");
+    }
+    let one = write(Writer::new(replica.clone(), &format!("{}a", given[LIFE]), seed));
+    let other = write(Writer::new(replica.clone(), &format!("{}b", given[LIFE]), !seed));
+    // Some lives sync all the time; in others the two sides drift apart, and meet where they least expect it.
+    let pause = Duration::from_millis(if seed % 2 == 0 { 10 } else { 120 });
+    // None of them ends, but by a panic.
+    tokio::join!(
+        async { tokio::spawn(one).await.unwrap() },
+        async { tokio::spawn(other).await.unwrap() },
+        sync(syncer, pause)
+    );
+}
+
+async fn write(mut writer: Writer) {
+    loop {
+        if let Some(entry) = writer.transaction().await.expect("a transaction") {
+            println!("{ACK}{entry}");
+        }
+    }
+}
+
+async fn sync(syncer: Syncer, pause: Duration) {
+    loop {
+        syncer.sync().await.expect("a sync");
+        tokio::time::sleep(pause).await;
+    }
+}

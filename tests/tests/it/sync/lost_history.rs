@@ -1,0 +1,146 @@
+//! A database that was restored from an older copy: whoever had seen more starts over from what both have in common.
+
+use std::path::Path;
+
+use grove_crdt::{
+    Replica,
+    sync::{PullResponse, Syncer},
+    transport::MemoryTransport,
+};
+use grove_crdt_tests::{TempDb, builder, cells, connect, create_table, entities::document, replica_of, rows};
+use sea_orm::{ActiveValue::Set, ConnectionTrait as _};
+
+use crate::merge::support::pull;
+
+const TABLE: &[&str] = &["documents"];
+
+async fn put(replica: &Replica, id: &str) {
+    let doc = document::ActiveModel {
+        id: Set(id.into()),
+        title: Set(id.into()),
+        view_count: Set(1),
+        tags: Set(grove_crdt::OrSet::from([id.to_owned()])),
+        author: Set(None),
+    };
+    doc.insert(replica).await.unwrap();
+}
+
+fn keys(page: &PullResponse) -> Vec<&str> {
+    page.changes.iter().map(|change| change.pk.as_str()).collect()
+}
+
+async fn open(path: &Path, node: &str) -> Replica {
+    builder(node)
+        .0
+        .entity::<document::Entity>()
+        .open(connect(path).await)
+        .await
+        .unwrap()
+}
+
+async fn copy(replica: &Replica, to: &Path) {
+    replica
+        .connection()
+        .execute_unprepared(&format!("VACUUM INTO '{}'", to.display()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_saw_more_than_was_restored_goes_on_from_the_common_point_and_misses_nothing() {
+    let asker = replica_of::<document::Entity>("asker").await;
+    let (file, backup) = (TempDb::new(), TempDb::new());
+    create_table(&file.connect().await, document::Entity).await.unwrap();
+    let replica = open(&file.path(), "a").await;
+    put(&replica, "doc-1").await;
+    put(&replica, "doc-2").await;
+    let common = pull(&asker, &replica, TABLE, None, 1).await;
+    copy(&replica, &backup.path()).await;
+    put(&replica, "doc-3").await;
+    put(&replica, "doc-4").await;
+    let ahead = pull(&asker, &replica, TABLE, Some(&common.cursor), 10).await;
+    assert_eq!(keys(&ahead), ["doc-2", "doc-3", "doc-4"]);
+    drop(replica);
+    let restored = open(&backup.path(), "a").await;
+    // As many transactions as were lost, and more.
+    for id in ["doc-5", "doc-6", "doc-7"] {
+        put(&restored, id).await;
+    }
+    let page = pull(&asker, &restored, TABLE, Some(&ahead.cursor), 10).await;
+    assert_eq!((keys(&page), page.restarted), (vec!["doc-5", "doc-6", "doc-7"], true));
+    // A cursor from before the copy was made is as good as ever.
+    let page = pull(&asker, &restored, TABLE, Some(&common.cursor), 10).await;
+    assert_eq!(
+        (keys(&page), page.restarted),
+        (vec!["doc-2", "doc-5", "doc-6", "doc-7"], false)
+    );
+    // Restored again, from the same copy, and reopened on the way: an incarnation that is not known at all.
+    let newer = pull(&asker, &restored, TABLE, None, 10).await;
+    drop(restored);
+    let again = TempDb::new();
+    let untouched = open(&backup.path(), "a").await;
+    copy(&untouched, &again.path()).await;
+    put(&untouched, "doc-8").await;
+    drop(untouched);
+    let replica = open(&again.path(), "a").await;
+    put(&replica, "doc-9").await;
+    let page = pull(&asker, &replica, TABLE, Some(&newer.cursor), 10).await;
+    assert_eq!((keys(&page), page.restarted), (vec!["doc-9"], false));
+}
+
+#[tokio::test]
+async fn a_history_that_this_database_never_had_starts_from_the_beginning() {
+    let asker = replica_of::<document::Entity>("asker").await;
+    let (file, backup) = (TempDb::new(), TempDb::new());
+    create_table(&file.connect().await, document::Entity).await.unwrap();
+    let replica = open(&file.path(), "a").await;
+    put(&replica, "doc-1").await;
+    copy(&replica, &backup.path()).await;
+    drop(replica);
+    let reopened = open(&file.path(), "a").await;
+    let page = pull(&asker, &reopened, TABLE, None, 10).await;
+    drop(reopened);
+    let restored = open(&backup.path(), "a").await;
+    let page = pull(&asker, &restored, TABLE, Some(&page.cursor), 10).await;
+    assert_eq!((keys(&page), page.restarted), (vec!["doc-1"], true));
+}
+
+#[tokio::test]
+async fn what_the_restored_database_lost_comes_back_from_its_peers() {
+    let peer = replica_of::<document::Entity>("peer").await;
+    let (file, backup) = (TempDb::new(), TempDb::new());
+    create_table(&file.connect().await, document::Entity).await.unwrap();
+    let sync = async |from: &Replica, with: &Replica| {
+        let syncer = Syncer::builder(from).peer(MemoryTransport::new(with)).build().unwrap();
+        syncer.sync().await.unwrap()
+    };
+    let replica = open(&file.path(), "a").await;
+    put(&replica, "doc-1").await;
+    put(&peer, "doc-2").await;
+    sync(&replica, &peer).await;
+    sync(&peer, &replica).await;
+    copy(&replica, &backup.path()).await;
+    put(&replica, "doc-3").await;
+    document::ActiveModel::increment_view_count(&replica, "doc-1", 5)
+        .await
+        .unwrap();
+    sync(&replica, &peer).await;
+    sync(&peer, &replica).await;
+    drop(replica);
+    let restored = open(&backup.path(), "a").await;
+    sync(&peer, &restored).await;
+    sync(&restored, &peer).await;
+    assert_eq!(cells(&restored, "documents").await, cells(&peer, "documents").await);
+    assert_eq!(
+        rows::<document::Entity, _>(&restored).await,
+        rows::<document::Entity, _>(&peer).await
+    );
+    assert_eq!(rows::<document::Entity, _>(&restored).await.len(), 3);
+    // And goes on counting from there.
+    document::ActiveModel::increment_view_count(&restored, "doc-1", 1)
+        .await
+        .unwrap();
+    let report = sync(&restored, &peer).await;
+    assert_eq!(report.rejected, 0);
+    assert_eq!(cells(&restored, "documents").await, cells(&peer, "documents").await);
+}
