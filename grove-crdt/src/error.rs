@@ -1,6 +1,10 @@
 //! The one error of this crate's public functions.
 
+mod transport;
+
 use sea_orm::DbErr;
+
+pub use transport::{TransportError, TransportErrorKind};
 
 /// What went wrong, in a form a caller can act on.
 ///
@@ -26,9 +30,7 @@ pub enum Error {
         detail: String,
     },
     /// An entity was used that this replica was not opened with.
-    #[error(
-        "table `{table}` is not replicated here: add `.entity::<…>()` to the builder that opens the replica"
-    )]
+    #[error("table `{table}` is not replicated here: add `.entity::<…>()` to the builder that opens the replica")]
     NotRegistered {
         /// The table's name.
         table: String,
@@ -84,7 +86,7 @@ pub enum Error {
     Invalid(String),
     /// A peer could not be reached, or answered with an error.
     #[error(transparent)]
-    Transport(#[from] crate::sync::TransportError),
+    Transport(#[from] TransportError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbErr),

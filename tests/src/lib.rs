@@ -11,8 +11,8 @@ use std::{
 
 use grove_crdt::{CrdtEntity, FakeClock, Inspection, RecordState, Replica, ReplicaBuilder, ReplicaTransaction};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, EntityTrait, ModelTrait, PrimaryKeyTrait, Schema,
-    sea_query::FromValueTuple,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, EntityTrait, ModelTrait, PrimaryKeyTrait,
+    Schema, sea_query::FromValueTuple,
 };
 
 /// Where fake time starts: 2023-11-14T22:13:20Z.
@@ -27,7 +27,9 @@ pub struct TempDb {
 impl TempDb {
     /// A new, empty database.
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a directory for the database") }
+        Self {
+            dir: tempfile::tempdir().expect("a directory for the database"),
+        }
     }
 
     /// The database's file.
@@ -52,8 +54,12 @@ pub async fn connect(path: &Path) -> DatabaseConnection {
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
     options.max_connections(8).sqlx_logging(false);
     let db = Database::connect(options).await.expect("a SQLite database");
-    db.execute_unprepared("PRAGMA journal_mode = WAL").await.expect("WAL mode");
-    db.execute_unprepared("PRAGMA synchronous = NORMAL").await.expect("synchronous NORMAL");
+    db.execute_unprepared("PRAGMA journal_mode = WAL")
+        .await
+        .expect("WAL mode");
+    db.execute_unprepared("PRAGMA synchronous = NORMAL")
+        .await
+        .expect("synchronous NORMAL");
     db
 }
 
@@ -88,8 +94,13 @@ pub async fn rows<E: EntityTrait, C: ConnectionTrait>(conn: &C) -> Vec<String>
 where
     E::Model: std::fmt::Debug,
 {
-    let mut rows: Vec<_> =
-        E::find().all(conn).await.expect("the rows").iter().map(|row| format!("{row:?}")).collect();
+    let mut rows: Vec<_> = E::find()
+        .all(conn)
+        .await
+        .expect("the rows")
+        .iter()
+        .map(|row| format!("{row:?}"))
+        .collect();
     rows.sort();
     rows
 }
@@ -102,7 +113,9 @@ pub async fn cells<C: ConnectionTrait>(conn: &C, table: &str) -> Vec<String> {
     );
     let statement = sea_orm::Statement::from_string(conn.get_database_backend(), sql);
     let rows = conn.query_all_raw(statement).await.expect("the cells");
-    rows.iter().map(|row| row.try_get_by_index(0).expect("a cell")).collect()
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).expect("a cell"))
+        .collect()
 }
 
 /// The statements that a database was sent; BEGIN, COMMIT and savepoints are not among them.
@@ -147,7 +160,7 @@ impl Inspect for ReplicaTransaction {
 
 /// Asserts that each row is what its record says, and that there is no living record without a row.
 #[track_caller]
-pub fn assert_agrees<'a, E, C>(conn: &'a C) -> impl Future<Output = ()> + 'a
+pub fn assert_agrees<E, C>(conn: &C) -> impl Future<Output = ()> + '_
 where
     E: CrdtEntity,
     E::Model: serde::Serialize + ModelTrait<Entity = E>,
@@ -170,7 +183,17 @@ where
             E::default().table_name()
         );
         let statement = sea_orm::Statement::from_string(conn.get_database_backend(), sql);
-        let alive: i64 = conn.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap();
-        assert_eq!(usize::try_from(alive).unwrap(), models.len(), "{caller}: living records and rows");
+        let alive: i64 = conn
+            .query_one_raw(statement)
+            .await
+            .unwrap()
+            .unwrap()
+            .try_get_by_index(0)
+            .unwrap();
+        assert_eq!(
+            usize::try_from(alive).unwrap(),
+            models.len(),
+            "{caller}: living records and rows"
+        );
     }
 }

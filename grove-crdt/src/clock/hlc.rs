@@ -51,11 +51,7 @@ impl Hlc {
 
 impl fmt::Display for Hlc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "HLC{{ts:{} c:{} node:{}}}",
-            self.ts, self.counter, self.node
-        )
+        write!(f, "HLC{{ts:{} c:{} node:{}}}", self.ts, self.counter, self.node)
     }
 }
 
@@ -75,10 +71,7 @@ mod tests {
     fn orders_by_time_then_counter_then_node() {
         let mut values = vec![hlc(2, 0, "a"), hlc(1, 1, "a"), hlc(1, 0, "b"), hlc(1, 0, "a")];
         values.sort();
-        assert_eq!(
-            values,
-            [hlc(1, 0, "a"), hlc(1, 0, "b"), hlc(1, 1, "a"), hlc(2, 0, "a")]
-        );
+        assert_eq!(values, [hlc(1, 0, "a"), hlc(1, 0, "b"), hlc(1, 1, "a"), hlc(2, 0, "a")]);
     }
 
     #[test]

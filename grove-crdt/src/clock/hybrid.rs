@@ -16,12 +16,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// A clock whose next value is above `newest`, the newest value known from before.
-    pub(crate) fn new(
-        node: NodeId,
-        wall: Arc<dyn WallClock>,
-        max_drift: Duration,
-        newest: Option<&Hlc>,
-    ) -> Self {
+    pub(crate) fn new(node: NodeId, wall: Arc<dyn WallClock>, max_drift: Duration, newest: Option<&Hlc>) -> Self {
         let last = newest.map_or((0, 0), |hlc| (hlc.ts, hlc.counter));
         Self {
             node,
@@ -73,7 +68,7 @@ mod tests {
 
     fn clock(wall: &FakeClock, newest: Option<&Hlc>) -> Clock {
         let node = "a".parse().unwrap();
-        Clock::new(node, Arc::new(wall.clone()), Duration::from_secs(60), newest)
+        Clock::new(node, Arc::new(wall.clone()), Duration::from_mins(1), newest)
     }
 
     #[test]
@@ -92,14 +87,22 @@ mod tests {
     #[test]
     fn starts_above_what_the_database_holds() {
         let wall = FakeClock::at(10);
-        let newest = Hlc { ts: 5_000, counter: 7, node: "b".parse().unwrap() };
+        let newest = Hlc {
+            ts: 5_000,
+            counter: 7,
+            node: "b".parse().unwrap(),
+        };
         assert!(clock(&wall, Some(&newest)).tick(None) > newest);
     }
 
     #[test]
     fn a_write_is_above_what_the_record_already_has() {
         let wall = FakeClock::at(10);
-        let seen = Hlc { ts: 90, counter: u32::MAX, node: "z".parse().unwrap() };
+        let seen = Hlc {
+            ts: 90,
+            counter: u32::MAX,
+            node: "z".parse().unwrap(),
+        };
         let hlc = clock(&wall, None).tick(Some(&seen));
         assert_eq!((hlc.ts, hlc.counter), (91, 0));
     }
@@ -108,7 +111,11 @@ mod tests {
     fn tells_how_far_ahead_a_remote_value_is() {
         let wall = FakeClock::at(0);
         let clock = clock(&wall, None);
-        let at = |ts| Hlc { ts, counter: 0, node: "b".parse().unwrap() };
+        let at = |ts| Hlc {
+            ts,
+            counter: 0,
+            node: "b".parse().unwrap(),
+        };
         assert_eq!(clock.ahead(&at(60_000_000)), None);
         assert_eq!(clock.ahead(&at(60_000_001)), Some(1));
     }

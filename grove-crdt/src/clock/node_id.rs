@@ -60,10 +60,7 @@ impl FromStr for NodeId {
         if id.is_empty() || id.len() > 64 {
             return refuse("an id has 1 to 64 characters");
         }
-        if !id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
-        {
+        if !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b)) {
             return refuse("only letters, digits and `.` `_` `:` `-` are allowed");
         }
         Ok(Self(id.into()))

@@ -59,7 +59,9 @@ fn encode_some(value: &Value) -> Result<Option<Json>, String> {
         Value::Enum(OptionEnum::None(_)) => None,
         Value::Bytes(v) => v.as_ref().map(|v| Json::String(BASE64.encode(v))),
         Value::Json(Some(v)) if is_too_deep(v) => {
-            return Err(format!("JSON nested deeper than {MAX_DEPTH} levels can't be replicated"));
+            return Err(format!(
+                "JSON nested deeper than {MAX_DEPTH} levels can't be replicated"
+            ));
         }
         Value::Json(v) => v.as_deref().cloned(),
         Value::Uuid(v) => v.map(|v| Json::String(v.to_string())),
@@ -114,7 +116,10 @@ fn datetime_text(datetime: NaiveDateTime) -> String {
 }
 
 /// The null of a type, `None` when the type has no JSON form.
-#[allow(unreachable_patterns, reason = "which types there are depends on the features of SeaORM")]
+#[allow(
+    unreachable_patterns,
+    reason = "which types there are depends on the features of SeaORM"
+)]
 fn null(value_type: &ArrayType) -> Option<Value> {
     Some(match value_type {
         ArrayType::Bool => Value::Bool(None),
@@ -181,10 +186,11 @@ fn decode_some(json: &Json, value_type: &ArrayType) -> Option<Value> {
         ArrayType::SmallUnsigned => int::<u16>(json)?.into(),
         ArrayType::Unsigned => int::<u32>(json)?.into(),
         ArrayType::BigUnsigned => exact_u64(json)?.into(),
-        #[expect(clippy::cast_possible_truncation, reason = "the form of an f32 reads back as that f32")]
-        ArrayType::Float => {
-            Some(json.as_f64()? as f32).filter(|v| v.is_finite())?.into()
-        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the form of an f32 reads back as that f32"
+        )]
+        ArrayType::Float => Some(json.as_f64()? as f32).filter(|v| v.is_finite())?.into(),
         ArrayType::Double => json.as_f64()?.into(),
         ArrayType::String => text?.into(),
         ArrayType::Enum(name) => Value::Enum(OptionEnum::Some(Box::new(Enum {
@@ -219,9 +225,7 @@ fn decode_time(text: &str, value_type: &ArrayType) -> Option<Value> {
         ArrayType::TimeDate => to_time::date(date()?)?.into(),
         ArrayType::TimeTime => to_time::time(time()?)?.into(),
         ArrayType::TimeDateTime => to_time::datetime(datetime(text)?)?.into(),
-        ArrayType::TimeDateTimeWithTimeZone => {
-            to_time::datetime(instant()?.naive_utc())?.assume_utc().into()
-        }
+        ArrayType::TimeDateTimeWithTimeZone => to_time::datetime(instant()?.naive_utc())?.assume_utc().into(),
         _ => return None,
     })
 }
@@ -231,8 +235,7 @@ mod from_time {
     use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 
     pub(super) fn date(v: time::Date) -> Result<NaiveDate, String> {
-        NaiveDate::from_yo_opt(v.year(), v.ordinal().into())
-            .ok_or_else(|| format!("{v} is out of range"))
+        NaiveDate::from_yo_opt(v.year(), v.ordinal().into()).ok_or_else(|| format!("{v} is out of range"))
     }
 
     pub(super) fn time(v: time::Time) -> Result<NaiveTime, String> {
@@ -256,13 +259,7 @@ mod to_time {
 
     pub(super) fn time(v: NaiveTime) -> Option<time::Time> {
         let part = |v: u32| u8::try_from(v).ok();
-        time::Time::from_hms_nano(
-            part(v.hour())?,
-            part(v.minute())?,
-            part(v.second())?,
-            v.nanosecond(),
-        )
-        .ok()
+        time::Time::from_hms_nano(part(v.hour())?, part(v.minute())?, part(v.second())?, v.nanosecond()).ok()
     }
 
     pub(super) fn datetime(v: NaiveDateTime) -> Option<time::PrimitiveDateTime> {

@@ -6,8 +6,7 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveValue, ColIdx, DbErr, IntoActiveValue, QueryResult, TryFromU64, TryGetError, TryGetable,
-    Value,
+    ActiveValue, ColIdx, DbErr, IntoActiveValue, QueryResult, TryFromU64, TryGetError, TryGetable, Value,
     sea_query::{ArrayType, ColumnType, Nullable, ValueType, ValueTypeErr},
 };
 use serde::{Deserialize, Serialize};
@@ -50,10 +49,7 @@ impl Counter {
     }
 
     fn read(value: i64) -> Self {
-        Self {
-            value,
-            moved: Some(0),
-        }
+        Self { value, moved: Some(0) }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The trait that the derive implements, and the words it does it with.
 
+use std::fmt;
+
 use sea_orm::{
-    EntityTrait, Value,
+    EntityTrait, IdenStatic as _, Value,
     sea_query::{ArrayType, ValueType},
 };
 use serde_json::Value as Json;
@@ -50,6 +52,14 @@ pub struct Field<E: EntityTrait> {
     pub(super) accepts: fn(Value) -> bool,
 }
 
+impl<E: EntityTrait> fmt::Debug for Field<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Field")
+            .field("column", &self.column.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
 impl<E: EntityTrait> Field<E> {
     fn new<T: ValueType>(column: E::Column, role: Role) -> Self {
         Self {
@@ -86,14 +96,8 @@ impl<E: EntityTrait> Field<E> {
 
     /// A column without a tag: it stays on this node. A row that arrives new takes `default`.
     #[must_use]
-    pub fn local<T: ValueType + Into<Value> + 'static>(
-        column: E::Column,
-        default: fn() -> T,
-    ) -> Self {
-        Self::new::<T>(
-            column,
-            Role::Local(std::sync::Arc::new(move || default().into())),
-        )
+    pub fn local<T: ValueType + Into<Value> + 'static>(column: E::Column, default: fn() -> T) -> Self {
+        Self::new::<T>(column, Role::Local(std::sync::Arc::new(move || default().into())))
     }
 }
 

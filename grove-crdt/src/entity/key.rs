@@ -36,10 +36,7 @@ pub(crate) fn of_row(table: &Table, row: &[Value]) -> Result<String, Error> {
 }
 
 /// The key made of the key columns' values.
-pub(crate) fn of_values<'a>(
-    table: &Table,
-    values: impl IntoIterator<Item = &'a Value>,
-) -> Result<String, Error> {
+pub(crate) fn of_values<'a>(table: &Table, values: impl IntoIterator<Item = &'a Value>) -> Result<String, Error> {
     let mut parts = Vec::with_capacity(table.key.len());
     for (column, value) in table.key_columns().zip(values) {
         let part = codec::encode(value).map_err(|detail| table.value_error(&column.name, detail))?;

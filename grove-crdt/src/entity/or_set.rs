@@ -85,9 +85,7 @@ impl<T: Serialize> OrSet<T> {
         if let Some(steps) = &mut self.steps {
             steps.push(SetStep::Add(json.clone()));
         }
-        self.elements
-            .insert(canonical(&json), (json, element))
-            .is_none()
+        self.elements.insert(canonical(&json), (json, element)).is_none()
     }
 
     /// Removes an element. Returns whether it was there.
@@ -105,8 +103,7 @@ impl<T: Serialize> OrSet<T> {
     /// Whether the element is there.
     #[must_use]
     pub fn contains(&self, element: &T) -> bool {
-        serde_json::to_value(element)
-            .is_ok_and(|json| self.elements.contains_key(&canonical(&json)))
+        serde_json::to_value(element).is_ok_and(|json| self.elements.contains_key(&canonical(&json)))
     }
 }
 
@@ -117,10 +114,7 @@ impl<T: DeserializeOwned> OrSet<T> {
             let element = T::deserialize(&json)?;
             elements.insert(canonical(&json), (json, element));
         }
-        Ok(Self {
-            elements,
-            steps: None,
-        })
+        Ok(Self { elements, steps: None })
     }
 }
 
@@ -196,8 +190,7 @@ impl<T> From<OrSet<T>> for Value {
 impl<T: SetElement> TryGetable for OrSet<T> {
     fn try_get_by<I: ColIdx>(row: &QueryResult, index: I) -> Result<Self, TryGetError> {
         let json = Json::try_get_by(row, index)?;
-        let set = Self::from_json(json)
-            .map_err(|error| TryGetError::DbErr(sea_orm::DbErr::Json(error.to_string())))?;
+        let set = Self::from_json(json).map_err(|error| TryGetError::DbErr(sea_orm::DbErr::Json(error.to_string())))?;
         Ok(Self {
             steps: Some(Vec::new()),
             ..set

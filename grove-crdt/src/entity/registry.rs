@@ -32,9 +32,8 @@ impl Registry {
 
     /// The table, or an error that says it was not registered.
     pub(crate) fn require(&self, name: &str) -> Result<&Arc<Table>, Error> {
-        self.get(name).ok_or_else(|| Error::NotRegistered {
-            table: name.to_owned(),
-        })
+        self.get(name)
+            .ok_or_else(|| Error::NotRegistered { table: name.to_owned() })
     }
 
     /// The tables in the order of their names.

@@ -3,8 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use sea_orm::{
-    ColumnTrait, DbErr, FromQueryResult, IdenStatic, ModelTrait,
-    QueryResult, QueryTrait, Value,
+    ColumnTrait, DbErr, FromQueryResult, IdenStatic, ModelTrait, QueryResult, QueryTrait, Value,
     sea_query::{ArrayType, Expr, SelectStatement},
 };
 
@@ -65,6 +64,8 @@ impl Column {
     }
 }
 
+type Decode = dyn Fn(&QueryResult) -> Result<Row, DbErr> + Send + Sync;
+
 /// A replicated table.
 pub(crate) struct Table {
     pub name: String,
@@ -73,7 +74,7 @@ pub(crate) struct Table {
     /// Indices of the primary key's columns, in the key's order.
     pub key: Vec<usize>,
     select: fn() -> SelectStatement,
-    decode: Box<dyn Fn(&QueryResult) -> Result<Row, DbErr> + Send + Sync>,
+    decode: Box<Decode>,
 }
 
 impl Table {
@@ -125,10 +126,7 @@ impl Table {
     }
 
     pub(crate) fn column(&self, name: &str) -> Option<(usize, &Column)> {
-        self.columns
-            .iter()
-            .enumerate()
-            .find(|(_, column)| column.name == name)
+        self.columns.iter().enumerate().find(|(_, column)| column.name == name)
     }
 
     pub(crate) fn key_columns(&self) -> impl Iterator<Item = &Column> {
@@ -159,7 +157,9 @@ impl Table {
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Table").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Table")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

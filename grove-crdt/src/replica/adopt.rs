@@ -21,6 +21,8 @@ use crate::{
     types::{Kind, Record, canonical},
 };
 
+type Callback<'a> = Box<dyn FnMut(&AdoptProgress) + Send + 'a>;
+
 /// An adoption being set up; awaiting it runs it. See [`Replica::adopt`].
 ///
 /// It works page by page, each a transaction of its own. One that was interrupted goes on where it stopped; one that finds
@@ -31,7 +33,7 @@ pub struct Adopt<'a> {
     table: String,
     page_size: u64,
     deletions: bool,
-    progress: Option<Box<dyn FnMut(&AdoptProgress) + Send + 'a>>,
+    progress: Option<Callback<'a>>,
 }
 
 /// How far an adoption has come.
@@ -222,7 +224,9 @@ async fn record_rows(
     let mut batch = shadow::Batch::default();
     for (pk, row) in rows {
         report.rows += 1;
-        let Some(before) = loaded.records.get(&pk) else { continue };
+        let Some(before) = loaded.records.get(&pk) else {
+            continue;
+        };
         // A parked row differs from its record because it has to.
         if parked.contains(&pk) {
             continue;
@@ -251,12 +255,7 @@ fn newest_clock(records: &HashMap<String, Record>) -> Option<crate::clock::Hlc> 
 }
 
 /// What was done to a row behind the replica's back. Fields that the record does not know yet join it as baselines.
-fn what_differs(
-    table: &Table,
-    record: &Record,
-    row: &Row,
-    after: &mut Record,
-) -> Result<Option<Pending>, Error> {
+fn what_differs(table: &Table, record: &Record, row: &Row, after: &mut Record) -> Result<Option<Pending>, Error> {
     if !record.is_alive() {
         return Ok(Some(Pending {
             born: true,
@@ -280,7 +279,11 @@ fn what_differs(
             // An empty set leaves no cell; there is nothing to record.
             continue;
         }
-        let change = if kind == Kind::Lww { FieldChange::Assigned } else { FieldChange::MadeSo };
+        let change = if kind == Kind::Lww {
+            FieldChange::Assigned
+        } else {
+            FieldChange::MadeSo
+        };
         changed.fields.insert(index, change);
     }
     Ok((!changed.fields.is_empty()).then_some(Pending {
@@ -299,7 +302,10 @@ async fn record_missing(
 ) -> Result<usize, Error> {
     let loaded = shadow::read(tx, &core.registry, table, pks).await?;
     let parked = parked_keys(tx, table).await?;
-    let keys = pks.iter().map(|pk| key::parse(table, pk)).collect::<Result<Vec<_>, _>>()?;
+    let keys = pks
+        .iter()
+        .map(|pk| key::parse(table, pk))
+        .collect::<Result<Vec<_>, _>>()?;
     let there = row::read(tx, table, &keys).await?;
     let at = core.clock.tick(newest_clock(&loaded.records).as_ref());
     let mut batch = shadow::Batch::default();

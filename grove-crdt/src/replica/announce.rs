@@ -7,8 +7,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr, EntityName,
-    EntityTrait, IdenStatic, Iterable, QueryTrait, Statement, Value,
+    ActiveModelBehavior, ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr, EntityTrait, IdenStatic, Iterable,
+    QueryTrait, Statement, Value,
 };
 use serde_json::Value as Json;
 
@@ -72,7 +72,10 @@ impl Announced {
         match &self.deed {
             _ if !self.stale => Ok(Some(self)),
             Deed::Update(Changed { before: Some(_), .. }) => Err(Error::Uncapturable {
-                what: format!("an update of a row of `{}` that was written while the update was prepared", self.table.name),
+                what: format!(
+                    "an update of a row of `{}` that was written while the update was prepared",
+                    self.table.name
+                ),
                 instead: "save active models of one row one after the other".into(),
             }),
             _ => Ok(None),
@@ -176,7 +179,6 @@ where
 /// # Errors
 ///
 /// None at present.
-#[expect(clippy::unused_async, reason = "hooks are async, and later ones may need to be")]
 pub async fn after_save<A, C>(
     model: <A::Entity as EntityTrait>::Model,
     _db: &C,
@@ -226,7 +228,6 @@ where
 /// # Errors
 ///
 /// None at present.
-#[expect(clippy::unused_async, reason = "hooks are async, and later ones may need to be")]
 pub async fn after_delete<A, C>(active: A, _db: &C) -> Result<A, DbErr>
 where
     A: ActiveModelBehavior,
@@ -265,16 +266,16 @@ fn key_values<A: ActiveModelTrait>(table: &Table, active: &A) -> Option<Vec<Valu
         .collect()
 }
 
-fn column_named<A: ActiveModelTrait>(
-    name: &str,
-) -> Option<<A::Entity as EntityTrait>::Column> {
+fn column_named<A: ActiveModelTrait>(name: &str) -> Option<<A::Entity as EntityTrait>::Column> {
     <A::Entity as EntityTrait>::Column::iter().find(|column| column.as_str() == name)
 }
 
 /// Puts sets that are about to be written in canonical order, so that the column reads the same on every node.
 fn order_sets<A: ActiveModelTrait>(table: &Table, active: &mut A) {
     for (_, field, kind) in table.replicated() {
-        let Some(column) = column_named::<A>(&field.name) else { continue };
+        let Some(column) = column_named::<A>(&field.name) else {
+            continue;
+        };
         if kind == Kind::Set
             && let ActiveValue::Set(Value::Json(Some(json))) = active.get(column)
             && let Json::Array(values) = *json
@@ -309,7 +310,9 @@ where
     let mut fields = BTreeMap::new();
     let mut any = false;
     for column in <A::Entity as EntityTrait>::Column::iter() {
-        let Some((index, field)) = table.column(column.as_str()) else { continue };
+        let Some((index, field)) = table.column(column.as_str()) else {
+            continue;
+        };
         let is_set = matches!(active.get(column), ActiveValue::Set(_)) && !field.is_key();
         any |= is_set;
         match field.kind() {
@@ -366,7 +369,9 @@ where
         return Ok(());
     };
     for (column, operation) in operations {
-        let Some((index, field)) = table.column(column.as_str()) else { continue };
+        let Some((index, field)) = table.column(column.as_str()) else {
+            continue;
+        };
         let now = field_value(table, &row, index)?;
         let (value, change) = match operation {
             Operation::Increment(by) => {

@@ -84,15 +84,13 @@ impl Target<'_> {
     }
 
     /// A row that has no cells yet joins as a baseline of what it was before the change.
-    fn adopt_before_change(
-        &self,
-        record: &mut Record,
-        changed: &Changed,
-        row: &Row,
-    ) -> Result<(), Error> {
+    fn adopt_before_change(&self, record: &mut Record, changed: &Changed, row: &Row) -> Result<(), Error> {
         let mut birth = Birth::new();
         for (column, field, kind) in self.table.replicated() {
-            let before = changed.before.as_ref().filter(|_| !changed.not_before.contains(&column));
+            let before = changed
+                .before
+                .as_ref()
+                .filter(|_| !changed.not_before.contains(&column));
             let mut value = field_value(self.table, before.unwrap_or(row), column)?;
             match changed.fields.get(&column) {
                 Some(FieldChange::Moved(by)) if before.is_none() => {
@@ -109,13 +107,7 @@ impl Target<'_> {
         Ok(())
     }
 
-    fn change(
-        &self,
-        record: &mut Record,
-        column: usize,
-        change: &FieldChange,
-        row: Option<&Row>,
-    ) -> Result<(), Error> {
+    fn change(&self, record: &mut Record, column: usize, change: &FieldChange, row: Option<&Row>) -> Result<(), Error> {
         let Some(kind) = self.table.columns[column].kind() else {
             return Ok(());
         };
@@ -163,9 +155,7 @@ impl Target<'_> {
             .increment(&column.name, self.at, by)
             .ok_or_else(|| self.overflow(&column.name))?;
         let value = record.value(&column.name, Kind::Counter);
-        let value = value
-            .map_err(|_| self.overflow(&column.name))?
-            .unwrap_or_default();
+        let value = value.map_err(|_| self.overflow(&column.name))?.unwrap_or_default();
         column
             .decode(&value)
             .map_err(|detail| self.table.value_error(&column.name, detail))?;

@@ -9,12 +9,7 @@ use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
     entity::{CrdtEntity, Registry, Table},
     error::Error,
-    replica::{
-        Core, Replica,
-        core::Parts,
-        guard::NodeGuard,
-        upgrade,
-    },
+    replica::{Core, Replica, core::Parts, guard::NodeGuard, upgrade},
     store::{catalog::Catalog, dialect, identity, parked, schema, shadow, version},
 };
 
@@ -35,8 +30,8 @@ impl ReplicaBuilder {
             node_id,
             tables: Vec::new(),
             wall: Arc::new(SystemClock),
-            max_drift: Duration::from_secs(60),
-            tombstone_ttl: Duration::from_secs(7 * 24 * 60 * 60),
+            max_drift: Duration::from_mins(1),
+            tombstone_ttl: Duration::from_hours(168),
         }
     }
 
@@ -78,7 +73,9 @@ impl ReplicaBuilder {
         dialect::check_backend(db.get_database_backend())?;
         let tables = self.tables.into_iter().collect::<Result<Vec<_>, _>>()?;
         if tables.is_empty() {
-            return Err(Error::Invalid("a replica without entities replicates nothing: add `.entity::<…>()`".into()));
+            return Err(Error::Invalid(
+                "a replica without entities replicates nothing: add `.entity::<…>()`".into(),
+            ));
         }
         let registry = Registry::new(tables)?;
         let busy_timeout = busy_timeout(&db).await?;
@@ -174,7 +171,9 @@ fn check_table(table: &Table, catalog: &Catalog) -> Result<(), Error> {
         return Ok(());
     }
     let Some(columns) = catalog.columns(&table.name) else {
-        return refuse("the database has no such table; create it (in a migration, say) before opening the replica".into());
+        return refuse(
+            "the database has no such table; create it (in a migration, say) before opening the replica".into(),
+        );
     };
     for column in &table.columns {
         if !columns.contains(column.name.as_str()) {

@@ -2,9 +2,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
-    IsolationLevel, QueryResult, Statement, StreamTrait, TransactionError, TransactionOptions,
-    TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult,
+    Statement, StreamTrait, TransactionError, TransactionOptions, TransactionTrait,
 };
 
 use crate::{
@@ -47,7 +46,6 @@ pub struct Replica {
 
 impl Replica {
     /// Starts describing a replica with this node id, the name of one writer.
-    #[must_use]
     pub fn builder(node_id: impl Into<String>) -> ReplicaBuilder {
         ReplicaBuilder::new(node_id.into())
     }
@@ -135,7 +133,6 @@ impl Replica {
     }
 }
 
-
 #[async_trait]
 impl ConnectionTrait for Replica {
     fn get_database_backend(&self) -> DbBackend {
@@ -211,21 +208,14 @@ impl TransactionTrait for Replica {
         .await
     }
 
-    async fn begin_with_options(
-        &self,
-        options: TransactionOptions,
-    ) -> Result<ReplicaTransaction, DbErr> {
+    async fn begin_with_options(&self, options: TransactionOptions) -> Result<ReplicaTransaction, DbErr> {
         let (tx, session) = self.core.begin(options).await?;
         Ok(ReplicaTransaction::root(tx, session))
     }
 
     async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> FnOnce(
-                &'c ReplicaTransaction,
-            )
-                -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>>
-            + Send,
+        F: for<'c> FnOnce(&'c ReplicaTransaction) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
         T: Send,
         E: std::fmt::Display + std::fmt::Debug + Send,
     {
@@ -239,11 +229,7 @@ impl TransactionTrait for Replica {
         access_mode: Option<AccessMode>,
     ) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> FnOnce(
-                &'c ReplicaTransaction,
-            )
-                -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>>
-            + Send,
+        F: for<'c> FnOnce(&'c ReplicaTransaction) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
         T: Send,
         E: std::fmt::Display + std::fmt::Debug + Send,
     {

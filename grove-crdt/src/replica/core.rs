@@ -7,8 +7,8 @@ use std::{
 };
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
@@ -108,10 +108,7 @@ impl Core {
     }
 
     /// The catalog as it is now: one read when a statement has changed the schema since.
-    pub(crate) async fn catalog<C: sea_orm::ConnectionTrait>(
-        &self,
-        conn: &C,
-    ) -> Result<Arc<Catalog>, DbErr> {
+    pub(crate) async fn catalog<C: sea_orm::ConnectionTrait>(&self, conn: &C) -> Result<Arc<Catalog>, DbErr> {
         let known = self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(catalog) = known {
             return Ok(catalog);

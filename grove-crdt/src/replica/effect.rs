@@ -100,9 +100,7 @@ impl Pending {
 
     /// Whether the row has to be read before this can be written to a record that is alive or is not.
     pub(crate) fn needs_row(&self, alive: bool) -> bool {
-        let by_value = |change: &FieldChange| {
-            matches!(change, FieldChange::Assigned | FieldChange::MadeSo)
-        };
+        let by_value = |change: &FieldChange| matches!(change, FieldChange::Assigned | FieldChange::MadeSo);
         let changed = |changed: &Changed| !alive || changed.fields.values().any(by_value);
         self.row.is_none() && (self.born || self.changed.as_ref().is_some_and(changed))
     }
@@ -116,9 +114,9 @@ impl Changed {
         }
         for (column, change) in later.fields {
             let folded = match (self.fields.remove(&column), change) {
-                (Some(FieldChange::Moved(a)), FieldChange::Moved(b)) => a
-                    .checked_add(b)
-                    .map_or(FieldChange::MadeSo, FieldChange::Moved),
+                (Some(FieldChange::Moved(a)), FieldChange::Moved(b)) => {
+                    a.checked_add(b).map_or(FieldChange::MadeSo, FieldChange::Moved)
+                }
                 (Some(FieldChange::Steps(mut steps)), FieldChange::Steps(more)) => {
                     steps.extend(more);
                     FieldChange::Steps(steps)
@@ -135,8 +133,7 @@ impl Changed {
 /// The JSON form of a field's value in a row. A set is in canonical order; its null is the empty set.
 pub(crate) fn field_value(table: &Table, row: &[Value], column: usize) -> Result<Json, Error> {
     let field = &table.columns[column];
-    let json = codec::encode(&row[column])
-        .map_err(|detail| table.value_error(&field.name, detail))?;
+    let json = codec::encode(&row[column]).map_err(|detail| table.value_error(&field.name, detail))?;
     match field.kind() {
         Some(Kind::Set) => Ok(Json::Array(elements(table, column, &json)?.into_values().collect())),
         Some(Kind::Counter) if exact_i64(&json).is_none() => {
@@ -147,11 +144,7 @@ pub(crate) fn field_value(table: &Table, row: &[Value], column: usize) -> Result
 }
 
 /// A set's elements by their canonical texts.
-pub(crate) fn elements(
-    table: &Table,
-    column: usize,
-    json: &Json,
-) -> Result<BTreeMap<String, Json>, Error> {
+pub(crate) fn elements(table: &Table, column: usize, json: &Json) -> Result<BTreeMap<String, Json>, Error> {
     match json {
         Json::Null => Ok(BTreeMap::new()),
         Json::Array(elements) => Ok(elements.iter().map(|e| (canonical(e), e.clone())).collect()),
@@ -193,10 +186,7 @@ pub(crate) fn difference(table: &Table, before: Row, after: Row) -> Result<Optio
 }
 
 /// What makes one set into the other.
-pub(crate) fn steps_between(
-    old: &BTreeMap<String, Json>,
-    new: &BTreeMap<String, Json>,
-) -> Vec<SetStep> {
+pub(crate) fn steps_between(old: &BTreeMap<String, Json>, new: &BTreeMap<String, Json>) -> Vec<SetStep> {
     let removed = old.iter().filter(|(text, _)| !new.contains_key(*text));
     let added = new.iter().filter(|(text, _)| !old.contains_key(*text));
     removed

@@ -81,12 +81,10 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
 fn shares(effects: Vec<Effect>) -> BTreeMap<String, Share> {
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
     for effect in effects {
-        let share = shares
-            .entry(effect.table.name.clone())
-            .or_insert_with(|| Share {
-                table: effect.table.clone(),
-                rows: BTreeMap::new(),
-            });
+        let share = shares.entry(effect.table.name.clone()).or_insert_with(|| Share {
+            table: effect.table.clone(),
+            rows: BTreeMap::new(),
+        });
         let first = !share.rows.contains_key(&effect.pk);
         let pending = share.rows.entry(effect.pk.clone()).or_default();
         pending.add(effect, first);
@@ -117,11 +115,7 @@ async fn read_missing_rows(
     Ok(())
 }
 
-fn batch(
-    share: &Share,
-    records: &HashMap<String, Record>,
-    at: &Hlc,
-) -> Result<shadow::Batch, Error> {
+fn batch(share: &Share, records: &HashMap<String, Record>, at: &Hlc) -> Result<shadow::Batch, Error> {
     let mut batch = shadow::Batch::default();
     for (pk, pending) in &share.rows {
         // Every key asked for comes back, empty when there is no such record.

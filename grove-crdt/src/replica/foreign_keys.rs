@@ -68,7 +68,10 @@ impl<'a> Parents<'a> {
 
     fn sub_select(&self, columns: &[String], fragments: &mut Fragments<'_>) -> String {
         let list = |table: &str| {
-            let names: Vec<_> = columns.iter().map(|c| format!("{}.{}", quoted(table), quoted(c))).collect();
+            let names: Vec<_> = columns
+                .iter()
+                .map(|c| format!("{}.{}", quoted(table), quoted(c)))
+                .collect();
             names.join(", ")
         };
         match self {
@@ -82,7 +85,11 @@ impl<'a> Parents<'a> {
                 }
                 let name = quoted(&table.name);
                 let key = columns_of(&name, &names);
-                format!("SELECT {} FROM {name} WHERE {key} IN (VALUES {})", list(&table.name), tuples.join(", "))
+                format!(
+                    "SELECT {} FROM {name} WHERE {key} IN (VALUES {})",
+                    list(&table.name),
+                    tuples.join(", ")
+                )
             }
             Self::Children(parents, key) => {
                 let name = quoted(&key.child);
@@ -144,7 +151,10 @@ impl Cascade<'_> {
     ) -> BoxFuture<'b, Result<(), Error>> {
         async move {
             for key in self.catalog.children_of(parents.table()) {
-                let touched = key.parent_columns.iter().any(|c| columns.iter().any(|u| u.eq_ignore_ascii_case(c)));
+                let touched = key
+                    .parent_columns
+                    .iter()
+                    .any(|c| columns.iter().any(|u| u.eq_ignore_ascii_case(c)));
                 if key.on_update == Action::Refuse || !touched {
                     continue;
                 }
@@ -159,9 +169,16 @@ impl Cascade<'_> {
                 if rows.is_empty() {
                     continue;
                 }
-                if table.key_columns().any(|column| key.child_columns.contains(&column.name)) {
+                if table
+                    .key_columns()
+                    .any(|column| key.child_columns.contains(&column.name))
+                {
                     return Err(refusal(
-                        format!("an update of `{}` that cascades into the key of `{}`", parents.table(), table.name),
+                        format!(
+                            "an update of `{}` that cascades into the key of `{}`",
+                            parents.table(),
+                            table.name
+                        ),
                         "insert the new rows and delete the old ones",
                     ));
                 }
@@ -178,7 +195,9 @@ impl Cascade<'_> {
 
     /// Whether there are rows of a table that is not replicated from which foreign keys reach one that is.
     async fn leads_further(&self, children: &Parents<'_>, depth: usize) -> Result<bool, Error> {
-        let reaching = self.catalog.reaching(self.registry.iter().map(|table| table.name.as_str()));
+        let reaching = self
+            .catalog
+            .reaching(self.registry.iter().map(|table| table.name.as_str()));
         if !reaching.contains(children.table()) {
             return Ok(false);
         }
@@ -190,7 +209,10 @@ impl Cascade<'_> {
         }
         if depth >= MAX_DEPTH {
             return Err(refusal(
-                format!("a cascade through more than {MAX_DEPTH} rows, or in a circle, at `{}`", children.table()),
+                format!(
+                    "a cascade through more than {MAX_DEPTH} rows, or in a circle, at `{}`",
+                    children.table()
+                ),
                 "delete or update the children first",
             ));
         }

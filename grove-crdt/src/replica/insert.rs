@@ -32,7 +32,12 @@ pub(super) async fn before(
         // A table that is not replicated: only what its upsert changes can reach one that is.
         return refuse_upsert_of_parent(insert, catalog, write.table());
     };
-    let source = Source { tx, table, write, insert };
+    let source = Source {
+        tx,
+        table,
+        write,
+        insert,
+    };
     let columns = source.columns(catalog);
     let names: Vec<_> = table.key_columns().map(|column| column.name.clone()).collect();
     let tuples = source.values_of(&columns, &names).await?;
@@ -43,7 +48,10 @@ pub(super) async fn before(
     let Some(keys) = keys else {
         if insert.on.is_some() || insert.or.is_some() {
             return Err(refusal(
-                format!("an insert into `{}` with a conflict clause and without keys", table.name),
+                format!(
+                    "an insert into `{}` with a conflict clause and without keys",
+                    table.name
+                ),
                 "give the keys",
             ));
         }
@@ -64,7 +72,9 @@ pub(super) async fn before(
         let assigned = upsert_assignments(insert).map(assigned_columns).unwrap_or_default();
         if !assigned.is_empty() && !fresh.is_empty() {
             let cascade = Cascade { tx, registry, catalog };
-            cascade.of_update(&Parents::Keyed(table, &fresh), &assigned, watch, 0).await?;
+            cascade
+                .of_update(&Parents::Keyed(table, &fresh), &assigned, watch, 0)
+                .await?;
         }
     }
     watch.keys(table, keys);
@@ -130,7 +140,9 @@ impl Source<'_> {
     /// The values that each inserted row has in `names`, `None` for a null; `None` for all when some column is left to the
     /// database.
     async fn values_of(&self, columns: &[String], names: &[String]) -> Result<Option<Vec<Tuple>>, Error> {
-        let Some(query) = &self.insert.source else { return Ok(None) };
+        let Some(query) = &self.insert.source else {
+            return Ok(None);
+        };
         let places: Option<Vec<_>> = names
             .iter()
             .map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)))
@@ -148,7 +160,10 @@ impl Source<'_> {
                     Some(Constant::Value(value)) => tuple.push(Some(value)),
                     Some(Constant::Computed) | None => {
                         return Err(refusal(
-                            format!("an insert into `{}` with a computed key or unique value", self.table.name),
+                            format!(
+                                "an insert into `{}` with a computed key or unique value",
+                                self.table.name
+                            ),
                             "bind it as a value",
                         ));
                     }
@@ -184,7 +199,11 @@ impl Source<'_> {
             for (index, name) in names.iter().enumerate() {
                 let column = self.table.column(name).map(|(_, column)| &column.value_type);
                 let value = row::value_at(found, index, column.unwrap_or(&ArrayType::String));
-                let is_null = || found.try_get_by_index::<Option<String>>(index).is_ok_and(|text| text.is_none());
+                let is_null = || {
+                    found
+                        .try_get_by_index::<Option<String>>(index)
+                        .is_ok_and(|text| text.is_none())
+                };
                 tuple.push(match value {
                     Err(_) if is_null() => None,
                     value => Some(value?),
@@ -210,12 +229,14 @@ impl Source<'_> {
         match expr {
             Expr::Value(value) => match &value.value {
                 ast::Value::Null => Constant::Null,
-                ast::Value::Placeholder(text) => placeholder(text)
-                    .and_then(|n| self.write.values.get(n))
-                    .map_or(Constant::Computed, |value| match value {
-                        value if *value == value.as_null() => Constant::Null,
-                        value => Constant::Value(value.clone()),
-                    }),
+                ast::Value::Placeholder(text) => {
+                    placeholder(text)
+                        .and_then(|n| self.write.values.get(n))
+                        .map_or(Constant::Computed, |value| match value {
+                            value if *value == value.as_null() => Constant::Null,
+                            value => Constant::Value(value.clone()),
+                        })
+                }
                 ast::Value::Number(text, _) => text
                     .parse::<i64>()
                     .map_or(Constant::Computed, |number| Constant::Value(number.into())),
@@ -224,7 +245,10 @@ impl Source<'_> {
                 _ => Constant::Computed,
             },
             Expr::Cast { expr, .. } | Expr::Nested(expr) => self.constant(expr),
-            Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match self.constant(expr) {
+            Expr::UnaryOp {
+                op: ast::UnaryOperator::Minus,
+                expr,
+            } => match self.constant(expr) {
                 Constant::Value(Value::BigInt(Some(number))) => Constant::Value((-number).into()),
                 _ => Constant::Computed,
             },
@@ -234,9 +258,14 @@ impl Source<'_> {
 
     /// The columns whose conflict leads to an update of another row than the one with the inserted key.
     fn conflict_columns(&self, key: &[String]) -> Result<Option<Vec<String>>, Error> {
-        let Some(assignments) = upsert_assignments(self.insert) else { return Ok(None) };
+        let Some(assignments) = upsert_assignments(self.insert) else {
+            return Ok(None);
+        };
         let assigned = assigned_columns(assignments);
-        if key.iter().any(|column| assigned.iter().any(|a| a.eq_ignore_ascii_case(column))) {
+        if key
+            .iter()
+            .any(|column| assigned.iter().any(|a| a.eq_ignore_ascii_case(column)))
+        {
             return Err(refusal(
                 format!("an upsert of `{}` that changes the key", self.table.name),
                 "delete the row and insert another",
@@ -248,27 +277,39 @@ impl Source<'_> {
         })) = &self.insert.on
         else {
             return Err(refusal(
-                format!("an upsert of `{}` that does not name the columns in conflict", self.table.name),
+                format!(
+                    "an upsert of `{}` that does not name the columns in conflict",
+                    self.table.name
+                ),
                 "name them: `ON CONFLICT (column) DO UPDATE …`",
             ));
         };
         let columns: Vec<_> = columns.iter().map(|column| column.value.clone()).collect();
-        let is_key = columns.len() == key.len()
-            && columns.iter().all(|c| key.iter().any(|k| k.eq_ignore_ascii_case(c)));
+        let is_key =
+            columns.len() == key.len() && columns.iter().all(|c| key.iter().any(|k| k.eq_ignore_ascii_case(c)));
         Ok((!is_key).then_some(columns))
     }
 
     /// The rows that are there with the inserted values of `conflict`.
-    async fn rows_in_conflict(&self, columns: &[String], conflict: &[String]) -> Result<Vec<crate::entity::Row>, Error> {
+    async fn rows_in_conflict(
+        &self,
+        columns: &[String],
+        conflict: &[String],
+    ) -> Result<Vec<crate::entity::Row>, Error> {
         let Some(tuples) = self.values_of(columns, conflict).await? else {
             return Err(refusal(
-                format!("an upsert of `{}` that leaves a column in conflict to its default", self.table.name),
+                format!(
+                    "an upsert of `{}` that leaves a column in conflict to its default",
+                    self.table.name
+                ),
                 "give its value",
             ));
         };
         // A null is in conflict with nothing.
-        let values: Vec<Vec<_>> =
-            tuples.into_iter().filter_map(|tuple| tuple.into_iter().collect()).collect();
+        let values: Vec<Vec<_>> = tuples
+            .into_iter()
+            .filter_map(|tuple| tuple.into_iter().collect())
+            .collect();
         row::read_by(self.tx, self.table, conflict, &values).await
     }
 }
@@ -294,7 +335,9 @@ pub(super) fn keys_in_answer(table: &Table, single: bool, answer: &Answer) -> Re
         Answer::Executed(result) if result.rows_affected() == 0 => Ok(Vec::new()),
         Answer::Executed(result) => {
             let id = i64::try_from(result.last_insert_id()).ok();
-            let number = table.key_columns().all(|column| column.value_type == ArrayType::BigInt || column.value_type == ArrayType::Int);
+            let number = table
+                .key_columns()
+                .all(|column| column.value_type == ArrayType::BigInt || column.value_type == ArrayType::Int);
             match id.filter(|_| number && table.key.len() == 1 && result.rows_affected() == 1) {
                 Some(id) => Ok(vec![vec![id.into()]]),
                 None => Err(made_by_database()),
@@ -303,7 +346,9 @@ pub(super) fn keys_in_answer(table: &Table, single: bool, answer: &Answer) -> Re
         Answer::One(_) if !single => Err(made_by_database()),
         Answer::One(_) | Answer::All(_) => {
             let keys = answer.rows().iter().map(|found| {
-                let key = table.key_columns().map(|column| row::value_named(found, &column.name, &column.value_type));
+                let key = table
+                    .key_columns()
+                    .map(|column| row::value_named(found, &column.name, &column.value_type));
                 key.collect::<Result<Vec<_>, _>>().map_err(|_| made_by_database())
             });
             keys.collect()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sea_orm::{ConnectionTrait, EntityName as _, PrimaryKeyTrait, sea_query::IntoValueTuple};
+use sea_orm::{ConnectionTrait, PrimaryKeyTrait, sea_query::IntoValueTuple};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -92,14 +92,20 @@ fn describe(table: &Table, pk: String, record: &Record) -> Inspection {
         Some(head) if head.birth.is_some() => RecordState::Alive,
         Some(_) => RecordState::Deleted,
     };
-    let fields = table.replicated().map(|(_, column, kind)| field(record, &column.name, kind));
+    let fields = table
+        .replicated()
+        .map(|(_, column, kind)| field(record, &column.name, kind));
     Inspection {
         table: table.name.clone(),
         pk,
         state,
         epoch: record.epoch(),
         hlc: record.head().map(|head| head.hlc.clone()),
-        fields: if record.is_alive() { fields.collect() } else { Vec::new() },
+        fields: if record.is_alive() {
+            fields.collect()
+        } else {
+            Vec::new()
+        },
     }
 }
 

@@ -136,9 +136,10 @@ fn birth(table: &Table, value: &Json) -> Result<Birth, Refused> {
     let mut birth = Birth::new();
     for (field, born) in given {
         not_too_deep(&born.value)?;
-        let value = match known_kind(table, &field, born.kind)? {
-            false => born.value,
-            true => canonical_value(table, &field, born.kind, born.value)?,
+        let value = if known_kind(table, &field, born.kind)? {
+            canonical_value(table, &field, born.kind, born.value)?
+        } else {
+            born.value
         };
         let kind = born.kind;
         birth.insert(field, BirthValue { kind, value });

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use sea_orm::{DatabaseTransaction, EntityName as _, TransactionOptions};
+use sea_orm::{DatabaseTransaction, TransactionOptions};
 use serde::Serialize;
 
 use crate::{

@@ -72,7 +72,10 @@ impl<'a> Selection<'a> {
     fn other_tables(&self) -> &'a [ast::TableWithJoins] {
         use ast::UpdateTableFromKind::{AfterSet, BeforeSet};
         match &self.write.kind {
-            WriteKind::Update(ast::Update { from: Some(AfterSet(tables) | BeforeSet(tables)), .. }) => tables,
+            WriteKind::Update(ast::Update {
+                from: Some(AfterSet(tables) | BeforeSet(tables)),
+                ..
+            }) => tables,
             _ => &[],
         }
     }
@@ -130,7 +133,9 @@ impl<'a> Selection<'a> {
             let assigned = assignments.iter().find_map(|assignment| match &assignment.target {
                 ast::AssignmentTarget::ColumnName(name) => {
                     let last = name.0.last()?.as_ident()?;
-                    last.value.eq_ignore_ascii_case(&column.name).then_some(&assignment.value)
+                    last.value
+                        .eq_ignore_ascii_case(&column.name)
+                        .then_some(&assignment.value)
                 }
                 ast::AssignmentTarget::Tuple(_) => None,
             });

@@ -108,11 +108,7 @@ impl Answer {
 }
 
 /// Runs a statement as it is.
-pub(crate) async fn perform<C: ConnectionTrait>(
-    conn: &C,
-    call: Call,
-    statement: Statement,
-) -> Result<Answer, DbErr> {
+pub(crate) async fn perform<C: ConnectionTrait>(conn: &C, call: Call, statement: Statement) -> Result<Answer, DbErr> {
     Ok(match call {
         Call::Execute => Answer::Executed(conn.execute_raw(statement).await?),
         Call::One => Answer::One(conn.query_one_raw(statement).await?),
@@ -189,15 +185,13 @@ impl Session {
         })
     }
 
-    async fn collect(
-        &self,
-        tx: &DatabaseTransaction,
-        effects: impl IntoIterator<Item = Effect>,
-    ) -> Result<(), DbErr> {
+    async fn collect(&self, tx: &DatabaseTransaction, effects: impl IntoIterator<Item = Effect>) -> Result<(), DbErr> {
         let waiting = {
             let mut log = self.log();
             for effect in effects {
-                log.announced.iter_mut().for_each(|announced| announced.overtaken_by(&effect));
+                log.announced
+                    .iter_mut()
+                    .for_each(|announced| announced.overtaken_by(&effect));
                 log.effects.push(effect);
             }
             log.effects.len() - log.flushed
@@ -220,14 +214,11 @@ impl Session {
             log.spoilt.clone().or_else(|| log.poison.clone())
         };
         if let Some(why) = why {
-            return Err(Error::Invalid(format!(
-                "this transaction can't be committed: {why}"
-            )));
+            return Err(Error::Invalid(format!("this transaction can't be committed: {why}")));
         }
-        flush::flush(self, tx).await.map_err(|error| {
-            self.poison_with(&error);
-            error
-        })
+        flush::flush(self, tx)
+            .await
+            .inspect_err(|error| self.poison_with(error))
     }
 
     /// Whether anything was collected.
@@ -309,7 +300,8 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if !self.over {
             let mut log = self.session.log();
-            log.poison.get_or_insert_with(|| "a write was cancelled before its end".to_owned());
+            log.poison
+                .get_or_insert_with(|| "a write was cancelled before its end".to_owned());
         }
     }
 }
@@ -317,7 +309,9 @@ impl Drop for UnderWay<'_> {
 impl Log {
     /// The newest announcement of this statement; an older one may be of a write that was never sent.
     fn take_announced(&mut self, statement: &Statement) -> Result<Option<Announced>, Error> {
-        let Some(place) = self.announced.iter().rposition(|a| a.is(statement)) else { return Ok(None) };
+        let Some(place) = self.announced.iter().rposition(|a| a.is(statement)) else {
+            return Ok(None);
+        };
         self.announced.remove(place).unless_stale()
     }
 

@@ -46,6 +46,7 @@ pub(crate) struct Target {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, behind a box already")]
 pub(crate) enum WriteKind {
     Insert(ast::Insert),
     Update(ast::Update),
@@ -79,7 +80,9 @@ pub(crate) fn passes_through(sql: &str) -> bool {
 /// Whether the statement is a query that writes nothing, whatever table.
 pub(crate) fn only_reads(statement: &Statement) -> bool {
     let parsed = Parser::parse_sql(dialect(statement.db_backend), &statement.sql);
-    let Ok([query @ ast::Statement::Query(_)]) = parsed.as_deref() else { return false };
+    let Ok([query @ ast::Statement::Query(_)]) = parsed.as_deref() else {
+        return false;
+    };
     let writes = visit_statements(query, |inner| match inner {
         ast::Statement::Query(_) => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
@@ -96,11 +99,7 @@ fn contains_word(sql: &str, word: &str) -> bool {
 /// # Errors
 ///
 /// A write that can't be captured, with the way to do it.
-pub(crate) fn judge(
-    statement: &Statement,
-    registry: &Registry,
-    catalog: &Catalog,
-) -> Result<Verdict, Error> {
+pub(crate) fn judge(statement: &Statement, registry: &Registry, catalog: &Catalog) -> Result<Verdict, Error> {
     let court = Court::new(registry, catalog);
     let parsed = Parser::parse_sql(dialect(statement.db_backend), &statement.sql);
     let Ok(mut parsed) = parsed else {
@@ -183,7 +182,9 @@ impl<'a> Court<'a> {
 
     fn mentions(&self, sql: &str) -> bool {
         let sql = sql.to_ascii_lowercase();
-        self.relevant.iter().any(|name| sql.contains(&name.to_ascii_lowercase()))
+        self.relevant
+            .iter()
+            .any(|name| sql.contains(&name.to_ascii_lowercase()))
             || sql.contains("_grove_")
     }
 
@@ -194,29 +195,31 @@ impl<'a> Court<'a> {
             S::Update(update) => self.judge_update(update, values),
             S::Delete(delete) => self.judge_delete(delete, values),
             S::Query(_) | S::Explain { .. } => self.judge_query(&statement),
-            S::Merge(_) => {
-                self.judge_query(&S::Explain {
-                    describe_alias: ast::DescribeAlias::Explain,
-                    analyze: true,
-                    verbose: false,
-                    query_plan: false,
-                    estimate: false,
-                    statement: Box::new(statement),
-                    format: None,
-                    options: None,
-                })
-            }
+            S::Merge(_) => self.judge_query(&S::Explain {
+                describe_alias: ast::DescribeAlias::Explain,
+                analyze: true,
+                verbose: false,
+                query_plan: false,
+                estimate: false,
+                statement: Box::new(statement),
+                format: None,
+                options: None,
+            }),
             S::Truncate(truncate) => {
                 let names = truncate.table_names.iter().map(|target| &target.name);
                 self.refuse_if_relevant(names, "TRUNCATE", "delete the rows with `delete_many`")
             }
-            S::Drop { object_type: ObjectType::Table, names, .. } => {
-                self.refuse_if_relevant(names.iter(), "DROP TABLE", "drop it in a migration")
-            }
+            S::Drop {
+                object_type: ObjectType::Table,
+                names,
+                ..
+            } => self.refuse_if_relevant(names.iter(), "DROP TABLE", "drop it in a migration"),
             S::AlterTable(alter) if self.is_own(&alter.name) => Err(own_table(&alter.name)),
-            S::Copy { source: ast::CopySource::Table { table_name, .. }, to: false, .. } => {
-                self.refuse_if_relevant([&table_name].into_iter(), "COPY", "insert the rows with `insert_many`")
-            }
+            S::Copy {
+                source: ast::CopySource::Table { table_name, .. },
+                to: false,
+                ..
+            } => self.refuse_if_relevant([&table_name].into_iter(), "COPY", "insert the rows with `insert_many`"),
             S::StartTransaction { .. }
             | S::Commit { .. }
             | S::Rollback { .. }
@@ -327,16 +330,15 @@ impl<'a> Court<'a> {
             text: name.to_string(),
             alias,
         };
-        Ok(Verdict::Writes(Box::new(Write {
-            target,
-            kind,
-            values,
-        })))
+        Ok(Verdict::Writes(Box::new(Write { target, kind, values })))
     }
 }
 
 fn own_table(name: &ObjectName) -> Error {
-    refusal(format!("a write of `{name}`"), "leave the tables of the replica to the replica")
+    refusal(
+        format!("a write of `{name}`"),
+        "leave the tables of the replica to the replica",
+    )
 }
 
 /// Refuses conditions that may name other rows each time they are evaluated: the rows are read before the statement runs.
@@ -366,8 +368,7 @@ fn table_name(relation: &TableFactor) -> Option<&ObjectName> {
 }
 
 fn delete_relation(delete: &ast::Delete) -> Option<&TableFactor> {
-    let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) =
-        &delete.from;
+    let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) = &delete.from;
     tables.first().map(|table| &table.relation)
 }
 
@@ -380,7 +381,9 @@ fn number_placeholders(kind: &mut WriteKind, values: usize) -> Result<(), Error>
     places.sort_unstable();
     let mut unknown = None;
     each_placeholder(kind, |value| {
-        let ast::Value::Placeholder(text) = &mut value.value else { return };
+        let ast::Value::Placeholder(text) = &mut value.value else {
+            return;
+        };
         let place = (value.span.start.line, value.span.start.column);
         let number = match text.get(1..).unwrap_or_default() {
             "" => places.binary_search(&place).ok(),
@@ -454,12 +457,16 @@ mod tests {
         };
         let mut kind = WriteKind::Update(update);
         number_placeholders(&mut kind, 5).unwrap();
-        let WriteKind::Update(update) = &kind else { panic!("an update") };
+        let WriteKind::Update(update) = &kind else {
+            panic!("an update")
+        };
         assert_eq!(
             update.to_string(),
             "UPDATE t SET a = #0, b = b + #1 WHERE c = #2 AND d IN (#3, #4)"
         );
-        let WriteKind::Update(_) = &kind else { panic!("an update") };
+        let WriteKind::Update(_) = &kind else {
+            panic!("an update")
+        };
         assert!(number_placeholders(&mut kind, 2).is_err());
     }
 }

@@ -2,9 +2,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult,
-    IsolationLevel, QueryResult, Statement, StreamTrait, TransactionError, TransactionOptions,
-    TransactionSession, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult,
+    Statement, StreamTrait, TransactionError, TransactionOptions, TransactionSession, TransactionTrait,
 };
 
 use crate::{
@@ -95,11 +94,7 @@ impl ReplicaTransaction {
 
     pub(super) async fn run_callback<F, T, E>(self, callback: F) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> FnOnce(
-                &'c Self,
-            )
-                -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>>
-            + Send,
+        F: for<'c> FnOnce(&'c Self) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
         T: Send,
         E: std::fmt::Display + std::fmt::Debug + Send,
     {
@@ -233,11 +228,7 @@ impl TransactionTrait for ReplicaTransaction {
 
     async fn transaction<F, T, E>(&self, callback: F) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> FnOnce(
-                &'c Self,
-            )
-                -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>>
-            + Send,
+        F: for<'c> FnOnce(&'c Self) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
         T: Send,
         E: std::fmt::Display + std::fmt::Debug + Send,
     {
@@ -252,11 +243,7 @@ impl TransactionTrait for ReplicaTransaction {
         _access_mode: Option<AccessMode>,
     ) -> Result<T, TransactionError<E>>
     where
-        F: for<'c> FnOnce(
-                &'c Self,
-            )
-                -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>>
-            + Send,
+        F: for<'c> FnOnce(&'c Self) -> Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>> + Send,
         T: Send,
         E: std::fmt::Display + std::fmt::Debug + Send,
     {
@@ -265,11 +252,7 @@ impl TransactionTrait for ReplicaTransaction {
 }
 
 /// Runs a read, or a write in a transaction of its own.
-pub(super) async fn run_alone(
-    core: &Arc<super::Core>,
-    call: Call,
-    statement: Statement,
-) -> Result<Answer, DbErr> {
+pub(super) async fn run_alone(core: &Arc<super::Core>, call: Call, statement: Statement) -> Result<Answer, DbErr> {
     if statement::passes_through(&statement.sql) || statement::only_reads(&statement) {
         return perform(&core.db, call, statement).await;
     }

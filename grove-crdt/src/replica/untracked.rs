@@ -2,9 +2,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult,
-    IsolationLevel, QueryResult, Statement, TransactionError, TransactionOptions,
-    TransactionSession, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, IsolationLevel, QueryResult,
+    Statement, TransactionError, TransactionOptions, TransactionSession, TransactionTrait,
 };
 
 use crate::replica::{
@@ -36,14 +35,22 @@ impl Untracked {
     /// Takes its turn among the writers, as a transaction of the replica does.
     async fn begin_one(&self, options: TransactionOptions) -> Result<UntrackedTransaction, DbErr> {
         let (tx, session) = self.core.begin(options).await?;
-        Ok(UntrackedTransaction { tx, core: self.core.clone(), session: Arc::new(session) })
+        Ok(UntrackedTransaction {
+            tx,
+            core: self.core.clone(),
+            session: Arc::new(session),
+        })
     }
 }
 
 impl UntrackedTransaction {
     async fn begin_one(&self, options: TransactionOptions) -> Result<UntrackedTransaction, DbErr> {
         let tx = self.tx.begin_with_options(options).await?;
-        Ok(UntrackedTransaction { tx, core: self.core.clone(), session: self.session.clone() })
+        Ok(UntrackedTransaction {
+            tx,
+            core: self.core.clone(),
+            session: self.session.clone(),
+        })
     }
 }
 

@@ -139,7 +139,9 @@ async fn before_update(
             return Ok(());
         }
         watch.rows(table, rows)?;
-        let moves_key = table.key_columns().any(|column| assigned.iter().any(|a| a.eq_ignore_ascii_case(&column.name)));
+        let moves_key = table
+            .key_columns()
+            .any(|column| assigned.iter().any(|a| a.eq_ignore_ascii_case(&column.name)));
         if moves_key {
             let moved = selection.rows_with(tx, table, &update.assignments).await?;
             let keys = moved
@@ -190,7 +192,10 @@ pub(crate) async fn after(
         effects_on(tx, catalog, watched, &mut effects).await?;
     }
     if let (Some(table), Some(written)) = (watch.all_new, written) {
-        let born = effects.iter().filter(|e| e.table.name == table && matches!(e.what, What::Born(_))).count();
+        let born = effects
+            .iter()
+            .filter(|e| e.table.name == table && matches!(e.what, What::Born(_)))
+            .count();
         if written > born {
             return Err(escaped(written - born));
         }
@@ -221,7 +226,9 @@ async fn effects_on(
     for pk in pks {
         let (before, after) = (watched.before.remove(&pk), after.remove(&pk));
         let row = after.as_ref().or(before.as_ref());
-        let key = row.map_or_else(Vec::new, |row| table.key.iter().map(|index| row[*index].clone()).collect());
+        let key = row.map_or_else(Vec::new, |row| {
+            table.key.iter().map(|index| row[*index].clone()).collect()
+        });
         let what = match (before, after) {
             (None, Some(row)) => What::Born(Some(row)),
             (Some(_), None) => What::Died,
@@ -252,7 +259,11 @@ async fn read_in_order(
         let mut in_order = true;
         for (index, column, _) in &sets {
             let stored = found.try_get::<String>("", &column.name);
-            let stored = stored.or_else(|_| found.try_get::<serde_json::Value>("", &column.name).map(|json| json.to_string()))?;
+            let stored = stored.or_else(|_| {
+                found
+                    .try_get::<serde_json::Value>("", &column.name)
+                    .map(|json| json.to_string())
+            })?;
             if let Value::Json(Some(json)) = &mut row[*index] {
                 let serde_json::Value::Array(elements) = json.as_mut() else {
                     return Err(table.value_error(&column.name, "a set holds a JSON array"));
@@ -270,8 +281,9 @@ async fn read_in_order(
     }
     if !out_of_order.is_empty() {
         let columns = 0..table.columns.len();
-        let columns: Vec<_> =
-            columns.filter(|index| !catalog.is_generated(&table.name, &table.columns[*index].name)).collect();
+        let columns: Vec<_> = columns
+            .filter(|index| !catalog.is_generated(&table.name, &table.columns[*index].name))
+            .collect();
         let sets: Vec<_> = sets.iter().map(|(index, ..)| *index).collect();
         let changed: Vec<_> = out_of_order.iter().filter_map(|pk| rows.get(pk)).collect();
         row::write(tx, table, &columns, &sets, &changed).await?;

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, DeleteResult,
-    EntityName, EntityTrait, ExprTrait as _, IdenStatic, IntoActiveModel, Iterable,
-    PrimaryKeyToColumn, PrimaryKeyTrait, QueryFilter, QueryTrait, TransactionSession,
-    TransactionTrait, UpdateResult,
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, DeleteResult, EntityTrait,
+    ExprTrait as _, IdenStatic, IntoActiveModel, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait, QueryFilter,
+    QueryTrait, TransactionSession, TransactionTrait, UpdateResult,
     sea_query::{Expr, IntoValueTuple, ValueTuple},
 };
 
@@ -74,9 +73,7 @@ where
     A: ActiveModelBehavior + Send,
     C: ConnectionTrait + TransactionTrait,
 {
-    atomically!(db, |conn| ActiveModelTrait::update_without_returning(
-        active, conn
-    ))
+    atomically!(db, |conn| ActiveModelTrait::update_without_returning(active, conn))
 }
 
 /// Inserts or updates the row, as SeaORM's `save` does, and records it.
@@ -113,12 +110,7 @@ where
     atomically!(db, |conn| increment_on::<E, _>(conn, key, column, by))
 }
 
-async fn increment_on<E, C>(
-    db: &C,
-    key: ValueTuple,
-    column: E::Column,
-    by: i64,
-) -> Result<(), DbErr>
+async fn increment_on<E, C>(db: &C, key: ValueTuple, column: E::Column, by: i64) -> Result<(), DbErr>
 where
     E: CrdtEntity,
     C: ConnectionTrait,
@@ -137,14 +129,16 @@ where
                 .column(column.as_str())
                 .ok_or_else(|| table.value_error(column.as_str(), "there is no such column"))?;
             let catalog = session.core.catalog(db).await?;
-            let generated = table.replicated().filter(|(_, field, kind)| {
-                *kind == Kind::Lww && catalog.is_generated(&table.name, &field.name)
-            });
+            let generated = table
+                .replicated()
+                .filter(|(_, field, kind)| *kind == Kind::Lww && catalog.is_generated(&table.name, &field.name));
             let mut fields: BTreeMap<_, _> = generated.map(|(place, ..)| (place, FieldChange::Assigned)).collect();
             fields.insert(index, FieldChange::Moved(by));
-            let changed = Changed { fields, ..Changed::default() };
-            let announced =
-                Announced::new(statement.clone(), table, key, Deed::Update(changed));
+            let changed = Changed {
+                fields,
+                ..Changed::default()
+            };
+            let announced = Announced::new(statement.clone(), table, key, Deed::Update(changed));
             session.log().announced.push(announced);
         }
         Some(Introduction::Untracked) => {}

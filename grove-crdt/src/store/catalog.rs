@@ -65,7 +65,9 @@ impl Catalog {
             let column = CatalogColumn { name, generated };
             columns.entry(table).or_default().push(column);
         }
-        keys.values_mut().for_each(|key| key.sort());
+        for key in keys.values_mut() {
+            key.sort();
+        }
         let foreign_keys = foreign_keys(conn, &columns, &keys).await?;
         Ok(Self { columns, foreign_keys })
     }
@@ -167,7 +169,8 @@ async fn foreign_keys<C: ConnectionTrait>(
                 deferred: row.try_get_by_index::<Option<bool>>(8)?.unwrap_or(false),
             });
         let names = |table: &str| columns.get(table).into_iter().flatten().map(|column| &column.name);
-        key.child_columns.push(cased(names(&key.child), row.try_get_by_index(4)?));
+        key.child_columns
+            .push(cased(names(&key.child), row.try_get_by_index(4)?));
         key.parent_columns.push(cased(names(&parent), to));
     }
     Ok(found.into_values().collect())
@@ -175,7 +178,11 @@ async fn foreign_keys<C: ConnectionTrait>(
 
 /// A name as the table's own definition has it: foreign keys may write it with other letters' case.
 fn cased<'a>(names: impl IntoIterator<Item = &'a String>, name: String) -> String {
-    names.into_iter().find(|known| known.eq_ignore_ascii_case(&name)).cloned().unwrap_or(name)
+    names
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(&name))
+        .cloned()
+        .unwrap_or(name)
 }
 
 fn action(name: &str) -> Action {

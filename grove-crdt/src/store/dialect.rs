@@ -24,10 +24,7 @@ pub(crate) fn among(columns: Vec<Expr>, tuples: Vec<Vec<Value>>) -> Expr {
         return column.clone().is_in(tuples.into_iter().flatten());
     }
     let values = tuples.into_iter().map(ValueTuple::Many);
-    let rows = Query::select()
-        .column(Asterisk)
-        .from_values(values, "keys")
-        .take();
+    let rows = Query::select().column(Asterisk).from_values(values, "keys").take();
     Expr::tuple(columns).in_subquery(rows)
 }
 

@@ -16,7 +16,7 @@ pub(crate) mod schema;
 pub(crate) mod shadow;
 pub(crate) mod version;
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, StatementBuilder, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
 /// How many values one statement may bind: SQLite's limit, the lowest of the supported databases.
 pub(crate) const MAX_BINDS: usize = 32_000;
@@ -35,9 +35,4 @@ pub(crate) async fn query_text<C: ConnectionTrait>(
     let backend = conn.get_database_backend();
     conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values))
         .await
-}
-
-/// Runs a statement whose outcome is of no interest.
-pub(crate) async fn execute<C: ConnectionTrait, S: StatementBuilder>(conn: &C, statement: &S) -> Result<u64, DbErr> {
-    Ok(conn.execute(statement).await?.rows_affected())
 }

@@ -44,11 +44,7 @@ pub(crate) async fn all<C: ConnectionTrait>(conn: &C) -> Result<Vec<Parked>, DbE
 
 /// Whether anything is parked.
 pub(crate) async fn any<C: ConnectionTrait>(conn: &C) -> Result<bool, DbErr> {
-    let select = Query::select()
-        .column("pk")
-        .from(PARKED)
-        .limit(1)
-        .take();
+    let select = Query::select().column("pk").from(PARKED).limit(1).take();
     Ok(conn.query_one(&select).await?.is_some())
 }
 
@@ -77,11 +73,7 @@ pub(crate) async fn put<C: ConnectionTrait>(conn: &C, parked: &[Parked]) -> Resu
 }
 
 /// Takes rows off the list.
-pub(crate) async fn remove<C: ConnectionTrait>(
-    conn: &C,
-    table: &str,
-    pks: &[String],
-) -> Result<(), DbErr> {
+pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, table: &str, pks: &[String]) -> Result<(), DbErr> {
     for chunk in chunks(pks, 1) {
         let pks = chunk.iter().map(|pk| vec![pk.into()]).collect();
         let delete = Query::delete()

@@ -8,10 +8,7 @@ use sea_orm::{
 use crate::store::schema::ADOPTIONS;
 
 /// The key after which an interrupted adoption goes on.
-pub(crate) async fn load<C: ConnectionTrait>(
-    conn: &C,
-    table: &str,
-) -> Result<Option<String>, DbErr> {
+pub(crate) async fn load<C: ConnectionTrait>(conn: &C, table: &str) -> Result<Option<String>, DbErr> {
     let select = Query::select()
         .column("after_pk")
         .from(ADOPTIONS)
@@ -22,20 +19,12 @@ pub(crate) async fn load<C: ConnectionTrait>(
 }
 
 /// Notes it.
-pub(crate) async fn save<C: ConnectionTrait>(
-    conn: &C,
-    table: &str,
-    after: &str,
-) -> Result<(), DbErr> {
+pub(crate) async fn save<C: ConnectionTrait>(conn: &C, table: &str, after: &str) -> Result<(), DbErr> {
     let insert = Query::insert()
         .into_table(ADOPTIONS)
         .columns(["table_name", "after_pk"])
         .values_panic([table.into(), after.into()])
-        .on_conflict(
-            OnConflict::column("table_name")
-                .update_column("after_pk")
-                .to_owned(),
-        )
+        .on_conflict(OnConflict::column("table_name").update_column("after_pk").to_owned())
         .take();
     conn.execute(&insert).await.map(drop)
 }

@@ -29,7 +29,6 @@ pub(crate) async fn read<C: ConnectionTrait>(
     Ok(rows)
 }
 
-/// The rows a query of this table's columns gives, by key text.
 /// As [`read`], undecoded.
 pub(crate) async fn read_results<C: ConnectionTrait>(
     conn: &C,
@@ -46,6 +45,7 @@ pub(crate) async fn read_results<C: ConnectionTrait>(
     Ok(results)
 }
 
+/// The rows a query of this table's columns gives, by key text.
 pub(crate) async fn by_key<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
@@ -72,10 +72,7 @@ pub(crate) async fn page<C: ConnectionTrait>(
         query.and_where(Expr::tuple(key_exprs(table)).gt(Expr::tuple(bound)));
     }
     for column in table.key_columns() {
-        query.order_by(
-            (Alias::new(&table.name), Alias::new(&column.name)),
-            sea_orm::Order::Asc,
-        );
+        query.order_by((Alias::new(&table.name), Alias::new(&column.name)), sea_orm::Order::Asc);
     }
     let rows = conn.query_all(query.limit(limit)).await?;
     rows.iter().map(|row| Ok(table.decode(row)?)).collect()
@@ -107,9 +104,7 @@ pub(crate) async fn write<C: ConnectionTrait>(
     let name = |index: &usize| Alias::new(&table.columns[*index].name);
     for chunk in chunks(rows, columns.len()) {
         let mut insert = Query::insert();
-        insert
-            .into_table(table_ref(table))
-            .columns(columns.iter().map(name));
+        insert.into_table(table_ref(table)).columns(columns.iter().map(name));
         for row in chunk {
             let values = columns
                 .iter()
@@ -128,11 +123,7 @@ pub(crate) async fn write<C: ConnectionTrait>(
 }
 
 /// Deletes the rows with these keys.
-pub(crate) async fn delete<C: ConnectionTrait>(
-    conn: &C,
-    table: &Table,
-    keys: &[Vec<Value>],
-) -> Result<(), DbErr> {
+pub(crate) async fn delete<C: ConnectionTrait>(conn: &C, table: &Table, keys: &[Vec<Value>]) -> Result<(), DbErr> {
     for chunk in chunks(keys, table.key.len()) {
         let mut delete = Query::delete();
         delete

@@ -5,10 +5,7 @@
 
 use sea_orm::{
     ConnectionTrait, DbErr,
-    sea_query::{
-        Alias, ColumnDef, Index, IntoIden, IntoTableRef, Table as TableDdl, TableCreateStatement,
-        TableRef,
-    },
+    sea_query::{Alias, ColumnDef, Index, IntoIden, IntoTableRef, Table as TableDdl, TableCreateStatement, TableRef},
 };
 
 use crate::entity::Table;
@@ -64,10 +61,7 @@ pub(crate) async fn create_bookkeeping<C: ConnectionTrait>(conn: &C) -> Result<(
 }
 
 /// Creates a table's shadow, where it is missing.
-pub(crate) async fn create_shadow<C: ConnectionTrait>(
-    conn: &C,
-    table: &Table,
-) -> Result<(), DbErr> {
+pub(crate) async fn create_shadow<C: ConnectionTrait>(conn: &C, table: &Table) -> Result<(), DbErr> {
     let mut shadow = TableDdl::create();
     shadow
         .table(shadow_ref(table))
@@ -81,7 +75,7 @@ pub(crate) async fn create_shadow<C: ConnectionTrait>(
         .col(text("node_id").not_null())
         .col(text("state").not_null())
         .col(ColumnDef::new("version").big_integer().not_null())
-        .col(&mut text("via"))
+        .col(text("via"))
         .primary_key(Index::create().col("pk").col("field").col("cell"));
     conn.execute(&shadow).await?;
     let name = shadow_name(&table.name);
@@ -129,8 +123,8 @@ fn bookkeeping() -> Vec<TableCreateStatement> {
         create(PEERS)
             .col(text("peer").not_null())
             .col(text("scope").not_null())
-            .col(&mut text("replica_id"))
-            .col(&mut text("pull_cursor"))
+            .col(text("replica_id"))
+            .col(text("pull_cursor"))
             .col(text("pushed").not_null())
             .primary_key(Index::create().col("peer").col("scope"))
             .take(),

@@ -89,8 +89,10 @@ impl Replica {
         self.core.registry.iter().map(|table| table.name.clone()).collect()
     }
 
-    /// Ticks for each commit that recorded something.
-    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+    /// Counts the commits of this replica that recorded something, merges included: to push, or to refresh a view, right
+    /// after one.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
         self.core.commits.subscribe()
     }
 

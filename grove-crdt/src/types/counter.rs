@@ -35,11 +35,6 @@ impl Totals {
         (sum.inc <= LIMIT && sum.dec <= LIMIT).then_some(sum)
     }
 
-    /// Whether both totals are in range.
-    pub(crate) fn is_valid(self) -> bool {
-        self.inc <= LIMIT && self.dec <= LIMIT
-    }
-
     pub(crate) fn net(self) -> i128 {
         i128::from(self.inc) - i128::from(self.dec)
     }

@@ -100,3 +100,83 @@ pub(crate) fn element_of_key(key: &str) -> Option<Json> {
     let value: Json = serde_json::from_str(key).ok()?;
     (element_key(&value) == key).then_some(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Hlc, types::canonical};
+    use serde_json::json;
+
+    #[test]
+    fn a_birth_is_grouped_by_kind_and_comes_back() {
+        let given = |kind, value| BirthValue { kind, value };
+        let birth = Birth::from([
+            ("title".to_owned(), given(Kind::Lww, json!("t"))),
+            ("views".to_owned(), given(Kind::Counter, json!("9223372036854775807"))),
+            ("tags".to_owned(), given(Kind::Set, json!(["a", { "b": 1 }]))),
+            ("note".to_owned(), given(Kind::Lww, Json::Null)),
+        ]);
+        let json = birth_json(&birth);
+        assert_eq!(
+            canonical(&json),
+            r#"{"counter":{"views":"9223372036854775807"},"lww":{"note":null,"title":"t"},"set":{"tags":["a",{"b":1}]}}"#
+        );
+        assert_eq!(parse_birth(&json), Ok(birth));
+        assert_eq!(parse_birth(&birth_json(&Birth::new())), Ok(Birth::new()));
+    }
+
+    #[test]
+    fn what_is_no_birth_is_told_from_what_is_one_of_a_later_version() {
+        let unknown = parse_birth(&json!({ "lww": { "title": 1 }, "list": { "x": [] } }));
+        assert_eq!(unknown, Err(BadBirth::UnknownKind("list".into())));
+        for bad in [
+            json!(null),
+            json!([]),
+            json!({ "lww": [] }),
+            json!({ "counter": { "x": 1.5 } }),
+            json!({ "counter": { "x": "01" } }),
+            json!({ "set": { "x": {} } }),
+            json!({ "lww": { "x": 1 }, "set": { "x": [] } }),
+        ] {
+            assert!(matches!(parse_birth(&bad), Err(BadBirth::Malformed(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_elements_tags_come_back_and_say_no_more_than_they_must() {
+        let at = |ts, node: &str| Hlc {
+            ts,
+            counter: 7,
+            node: node.parse().unwrap(),
+        };
+        let mut element = Element::added(json!("x"), &at(1, "a"));
+        element.remove();
+        element.join(&Element::added(json!("x"), &at(2, "b")));
+        let tags = tags_json(&element);
+        assert_eq!(canonical(&tags), r#"{"a":{"add":[1,7],"rem":[1,7]},"b":{"add":[2,7]}}"#);
+        assert_eq!(parse_element(json!("x"), &tags), Ok(element));
+        for bad in [
+            json!([]),
+            json!({ "a b": {} }),
+            json!({ "a": { "add": [1] } }),
+            json!({ "a": { "at": [1, 2] } }),
+        ] {
+            assert!(parse_element(json!("x"), &bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_short_element_is_its_own_key_and_a_hash_says_nothing() {
+        for value in [
+            json!("x"),
+            json!(1),
+            json!({ "b": 1, "a": [true, null] }),
+            json!("\u{0}\n"),
+        ] {
+            assert_eq!(element_of_key(&element_key(&value)), Some(value));
+        }
+        assert_eq!(element_of_key(&element_key(&json!("x".repeat(200)))), None);
+        assert_eq!(element_of_key(" 1"), None);
+        assert_eq!(element_of_key("{\"b\":1,\"a\":2}"), None);
+    }
+}

@@ -19,6 +19,10 @@ enum Step {
     Increment(i64),
     Insert(u8),
     Remove(u8),
+    /// Writes of a field that nodes of different versions take for different kinds.
+    AssignOdd(i64),
+    IncrementOdd(i64),
+    InsertOdd(u8),
     /// Takes over everything another node has.
     Gossip(usize),
 }
@@ -33,6 +37,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (-9..9i64).prop_map(Step::Increment),
         3 => (0..4u8).prop_map(Step::Insert),
         3 => (0..4u8).prop_map(Step::Remove),
+        1 => (0..9i64).prop_map(Step::AssignOdd),
+        1 => (-9..9i64).prop_map(Step::IncrementOdd),
+        1 => (0..4u8).prop_map(Step::InsertOdd),
         3 => (0..3usize).prop_map(Step::Gossip),
     ]
 }
@@ -50,6 +57,12 @@ fn birth(value: i64, elements: &[u8], with_title: bool) -> Birth {
     elements.sort_unstable();
     elements.dedup();
     give("tags", Kind::Set, json!(elements));
+    match value.rem_euclid(4) {
+        0 => give("odd", Kind::Lww, json!(value)),
+        1 => give("odd", Kind::Counter, json!(value)),
+        2 => give("odd", Kind::Set, json!(elements)),
+        _ => {}
+    }
     birth
 }
 
@@ -88,6 +101,9 @@ fn run(steps: &[(usize, Step)]) -> (Vec<Record>, Vec<Change>) {
             Step::Increment(n) if record.is_alive() => record.increment("views", &at, *n).unwrap(),
             Step::Insert(e) if record.is_alive() => record.insert("tags", &at, json!(e)),
             Step::Remove(e) if record.is_alive() => record.remove("tags", &at, &json!(e)),
+            Step::AssignOdd(n) if record.is_alive() => record.assign("odd", &at, json!(n)),
+            Step::IncrementOdd(n) if record.is_alive() => record.increment("odd", &at, *n).unwrap(),
+            Step::InsertOdd(e) if record.is_alive() => record.insert("odd", &at, json!(e)),
             Step::Gossip(_) => record.merge(gossip),
             _ => {}
         }
@@ -236,4 +252,65 @@ fn a_cell_that_comes_before_its_head_waits() {
     assert!(!record.is_alive());
     record.merge(head);
     assert_eq!(record, origin);
+}
+
+#[test]
+fn cells_of_a_later_life_wait_through_whatever_happens_to_the_earlier_ones() {
+    let mut origin = Record::default();
+    origin.born(&at(1, "a"), birth(1, &[1], true));
+    let first = changes(&origin);
+    origin.assign("title", &at(2, "a"), json!("first life"));
+    origin.died(&at(3, "a"));
+    let death = changes(&origin);
+    origin.born(&at(4, "a"), birth(2, &[2], true));
+    let reborn = changes(&origin);
+    origin.assign("title", &at(5, "a"), json!("second life"));
+    origin.increment("views", &at(6, "a"), 3).unwrap();
+    origin.insert("tags", &at(7, "a"), json!(3));
+    let cells = changes(&origin)
+        .into_iter()
+        .filter(|change| matches!(change, Change::Cell(..)));
+    let mut record = Record::default();
+    record.merge(cells);
+    assert_eq!((record.epoch(), record.cells().len()), (0, 3));
+    record.merge(first);
+    // The first life is shown without what belongs to the second.
+    assert_eq!(value(&record, "title", Kind::Lww), json!(1));
+    assert_eq!(value(&record, "views", Kind::Counter), json!(1));
+    record.assign("title", &at(8, "b"), json!("late, of the first life"));
+    record.merge(death);
+    assert!(!record.is_alive());
+    assert_eq!(record.cells().len(), 3);
+    record.merge(reborn);
+    assert_eq!(record, origin);
+    assert_eq!(value(&record, "title", Kind::Lww), json!("second life"));
+    assert_eq!(value(&record, "views", Kind::Counter), json!(5));
+    assert_eq!(value(&record, "tags", Kind::Set), json!([2, 3]));
+}
+
+#[test]
+fn a_field_that_two_nodes_take_for_different_kinds_spoils_neither_and_nothing_else() {
+    let mut here = Record::default();
+    here.born(&at(1, "a"), birth(4, &[1], true));
+    let mut there = here.clone();
+    here.assign("odd", &at(2, "a"), json!("text"));
+    there.increment("odd", &at(3, "b"), 7).unwrap();
+    let both = joined(&here, &there);
+    assert_eq!(both, joined(&there, &here));
+    assert_eq!(value(&both, "odd", Kind::Lww), json!("text"));
+    assert_eq!(value(&both, "odd", Kind::Counter), json!(7));
+    assert_eq!(value(&both, "views", Kind::Counter), json!(4));
+}
+
+#[test]
+fn what_was_removed_at_birth_and_added_again_elsewhere_is_there() {
+    let mut here = Record::default();
+    here.born(&at(1, "a"), birth(0, &[1, 2], true));
+    let mut there = here.clone();
+    here.remove("tags", &at(2, "a"), &json!(1));
+    there.insert("tags", &at(3, "b"), json!(1));
+    there.remove("tags", &at(4, "b"), &json!(2));
+    let both = joined(&here, &there);
+    assert_eq!(value(&both, "tags", Kind::Set), json!([1]));
+    assert_eq!(both, joined(&there, &here));
 }

@@ -32,9 +32,9 @@ mod record;
 mod set;
 
 pub(crate) use cell::{Cell, CellKey, State};
-pub(crate) use counter::{Totals, checked_value};
+pub(crate) use counter::Totals;
 pub(crate) use encode::{BadBirth, birth_json, element_of_key, parse_birth, parse_element, parse_totals, tags_json};
 pub(crate) use json::{MAX_DEPTH, canonical, exact_i64, exact_u64, i64_json, is_too_deep, u64_json};
 pub use kind::Kind;
 pub(crate) use record::{Birth, BirthValue, Change, Head, Record};
-pub(crate) use set::{Element, MAX_ELEMENT_KEY, Tags, element_key};
+pub(crate) use set::{Element, Tags, element_key};

@@ -1,6 +1,9 @@
 //! Many tasks at one SQLite file.
 
-use std::{sync::atomic::{AtomicUsize, Ordering}, time::Duration};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use grove_crdt::{OrSet, Replica};
 use grove_crdt_tests::{TempDb, assert_agrees, builder, create_table, entities::document};
@@ -33,14 +36,19 @@ fn empty(id: usize) -> document::ActiveModel {
 async fn increment(rows: usize) {
     let file = TempDb::new();
     let replica = open(&file).await;
-    document::Entity::insert_many((0..rows).map(empty)).exec_without_returning(&replica).await.unwrap();
+    document::Entity::insert_many((0..rows).map(empty))
+        .exec_without_returning(&replica)
+        .await
+        .unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..TASKS {
         let replica = replica.clone();
         tasks.spawn(async move {
             for step in 0..STEPS {
                 let id = ((task * STEPS + step) % rows).to_string();
-                document::ActiveModel::increment_view_count(&replica, id, 1).await.unwrap();
+                document::ActiveModel::increment_view_count(&replica, id, 1)
+                    .await
+                    .unwrap();
             }
         });
     }
@@ -67,7 +75,10 @@ async fn no_increment_of_a_thousand_rows_is_lost() {
 async fn writes_of_every_sort_side_by_side_are_never_locked_out() {
     let file = TempDb::new();
     let replica = open(&file).await;
-    document::Entity::insert_many((0..10).map(empty)).exec(&replica).await.unwrap();
+    document::Entity::insert_many((0..10).map(empty))
+        .exec(&replica)
+        .await
+        .unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     let total = std::sync::Arc::new(AtomicUsize::new(0));
     for task in 0..TASKS {
@@ -101,7 +112,9 @@ async fn writes_of_every_sort_side_by_side_are_never_locked_out() {
                     _ => {
                         let tx = replica.untracked().begin().await.unwrap();
                         document::Entity::find_by_id(&id).one(&tx).await.unwrap();
-                        tx.execute_unprepared("UPDATE documents SET author = 'x'").await.unwrap();
+                        tx.execute_unprepared("UPDATE documents SET author = 'x'")
+                            .await
+                            .unwrap();
                         tx.commit().await.unwrap();
                         continue;
                     }
@@ -124,7 +137,7 @@ async fn a_task_that_waits_for_itself_is_told_so() {
     let file = TempDb::new();
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", file.path().display()));
     options.max_connections(4).sqlx_logging(false);
-    options.map_sqlx_sqlite_opts(|options| options.busy_timeout(Duration::from_millis(1_000)));
+    options.map_sqlx_sqlite_opts(|options| options.busy_timeout(Duration::from_secs(1)));
     let db = Database::connect(options).await.unwrap();
     db.execute_unprepared("PRAGMA journal_mode = WAL").await.unwrap();
     create_table(&db, document::Entity).await.unwrap();
@@ -132,7 +145,10 @@ async fn a_task_that_waits_for_itself_is_told_so() {
     let tx = replica.begin().await.unwrap();
     draft("a").insert(&tx).await.unwrap();
     let error = draft("b").insert(&replica).await.unwrap_err().to_string();
-    assert!(error.contains("a task that holds a transaction must write through it, not through the replica"), "{error}");
+    assert!(
+        error.contains("a task that holds a transaction must write through it, not through the replica"),
+        "{error}"
+    );
     tx.commit().await.unwrap();
     draft("b").insert(&replica).await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;

@@ -23,7 +23,9 @@ fn doc() -> document::ActiveModel {
 async fn a_living_record() {
     let replica = replica_of::<document::Entity>("node-1").await;
     doc().insert(&replica).await.unwrap();
-    document::ActiveModel::increment_view_count(&replica, "doc-1", -2).await.unwrap();
+    document::ActiveModel::increment_view_count(&replica, "doc-1", -2)
+        .await
+        .unwrap();
     assert_eq!(
         shown(&replica, "doc-1").await,
         r#"CRDT State for documents[doc-1]
@@ -50,15 +52,30 @@ async fn a_deleted_and_an_unknown_record() {
 async fn two_nodes_and_a_baseline_in_one_counter() {
     let db = memory().await;
     create_table(&db, document::Entity).await.unwrap();
-    db.execute_unprepared(r#"INSERT INTO documents VALUES ('d', 't', 5, '[]', NULL)"#).await.unwrap();
+    db.execute_unprepared(r"INSERT INTO documents VALUES ('d', 't', 5, '[]', NULL)")
+        .await
+        .unwrap();
     for (node, by) in [("node-1", 30), ("node-2", 12)] {
-        let replica = builder(node).0.entity::<document::Entity>().open(db.clone()).await.unwrap();
-        document::ActiveModel::increment_view_count(&replica, "d", by).await.unwrap();
+        let replica = builder(node)
+            .0
+            .entity::<document::Entity>()
+            .open(db.clone())
+            .await
+            .unwrap();
+        document::ActiveModel::increment_view_count(&replica, "d", by)
+            .await
+            .unwrap();
     }
     let replica = builder("node-3").0.entity::<document::Entity>().open(db).await.unwrap();
     let shown = shown(&replica, "d").await;
-    assert!(shown.contains("  view_count (counter): 47 [node-1: +30 -0] [node-2: +12 -0] [~: +5 -0]\n"), "{shown}");
-    assert!(shown.contains("title (lww): \"t\" (node=~, hlc=HLC{ts:0 c:0 node:~})"), "{shown}");
+    assert!(
+        shown.contains("  view_count (counter): 47 [node-1: +30 -0] [node-2: +12 -0] [~: +5 -0]\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("title (lww): \"t\" (node=~, hlc=HLC{ts:0 c:0 node:~})"),
+        "{shown}"
+    );
     assert!(shown.ends_with("tags (set): []"), "{shown}");
 }
 
@@ -68,10 +85,14 @@ async fn inside_a_transaction_it_shows_what_the_transaction_did() {
     doc().insert(&replica).await.unwrap();
     let before = shown(&replica, "doc-1").await;
     let tx = replica.begin().await.unwrap();
-    document::ActiveModel { id: Unchanged("doc-1".into()), title: Set("New".into()), ..Default::default() }
-        .update(&tx)
-        .await
-        .unwrap();
+    document::ActiveModel {
+        id: Unchanged("doc-1".into()),
+        title: Set("New".into()),
+        ..Default::default()
+    }
+    .update(&tx)
+    .await
+    .unwrap();
     let inside = tx.inspect::<document::Entity>("doc-1").await.unwrap().to_string();
     assert!(inside.contains(r#"title (lww): "New" (node=node-1, hlc=HLC{ts:1700000000000000 c:1 node:node-1})"#));
     tx.rollback().await.unwrap();

@@ -3,8 +3,11 @@
 use grove_crdt::Replica;
 use grove_crdt_tests::{Statements, builder, create_table, entities::document};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait, ConnectionTrait, EntityTrait,
-    ExprTrait as _, IntoActiveModel, ModelTrait, QueryFilter, TransactionSession, TransactionTrait,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ActiveValue::Unchanged,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait as _, IntoActiveModel, ModelTrait, QueryFilter,
+    TransactionSession, TransactionTrait,
     sea_query::{Expr, OnConflict},
 };
 
@@ -20,9 +23,17 @@ async fn counted() -> (Replica, Statements) {
 
 /// The statements as words: what each does, and to which table.
 fn summary(statements: &Statements) -> Vec<String> {
-    let table = |sql: &str| if sql.contains("_documents_crdt") { "shadow" } else { "documents" };
+    let table = |sql: &str| {
+        if sql.contains("_documents_crdt") {
+            "shadow"
+        } else {
+            "documents"
+        }
+    };
     let all = statements.take();
-    all.iter().map(|sql| format!("{} {}", sql.split(' ').next().unwrap(), table(sql))).collect()
+    all.iter()
+        .map(|sql| format!("{} {}", sql.split(' ').next().unwrap(), table(sql)))
+        .collect()
 }
 
 const WRITE_OUT: [&str; 2] = ["SELECT shadow", "INSERT shadow"];
@@ -32,21 +43,56 @@ async fn an_announced_write_is_one_statement_one_read_and_one_write() {
     let (replica, statements) = counted().await;
     let doc = draft("a").insert(&replica).await.unwrap();
     assert_eq!(summary(&statements), ["INSERT documents", WRITE_OUT[0], WRITE_OUT[1]]);
-    let change = || document::ActiveModel { id: Unchanged("a".into()), ..Default::default() };
-    document::ActiveModel { title: Set("x".into()), ..change() }.update(&replica).await.unwrap();
+    let change = || document::ActiveModel {
+        id: Unchanged("a".into()),
+        ..Default::default()
+    };
+    document::ActiveModel {
+        title: Set("x".into()),
+        ..change()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_eq!(summary(&statements), ["UPDATE documents", WRITE_OUT[0], WRITE_OUT[1]]);
-    document::ActiveModel::increment_view_count(&replica, "a", 1).await.unwrap();
+    document::ActiveModel::increment_view_count(&replica, "a", 1)
+        .await
+        .unwrap();
     assert_eq!(summary(&statements), ["UPDATE documents", WRITE_OUT[0], WRITE_OUT[1]]);
     // A counter or set is brought up to date with the row first.
-    document::ActiveModel { view_count: Set(1), ..doc.clone().into_active_model() }.update(&replica).await.unwrap();
-    assert_eq!(summary(&statements), ["SELECT documents", "UPDATE documents", WRITE_OUT[0], WRITE_OUT[1]]);
-    document::ActiveModel { author: Set(None), ..change() }.update(&replica).await.unwrap();
+    document::ActiveModel {
+        view_count: Set(1),
+        ..doc.clone().into_active_model()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
+    assert_eq!(
+        summary(&statements),
+        ["SELECT documents", "UPDATE documents", WRITE_OUT[0], WRITE_OUT[1]]
+    );
+    document::ActiveModel {
+        author: Set(None),
+        ..change()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_eq!(summary(&statements), ["UPDATE documents"]);
-    document::ActiveModel { title: Set("x".into()), ..change() }.update(&replica).await.unwrap();
+    document::ActiveModel {
+        title: Set("x".into()),
+        ..change()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_eq!(summary(&statements), ["UPDATE documents", WRITE_OUT[0]]);
     doc.into_active_model().delete(&replica).await.unwrap();
     // Of a deleted record only its head stays.
-    assert_eq!(summary(&statements), ["DELETE documents", WRITE_OUT[0], "DELETE shadow", WRITE_OUT[1]]);
+    assert_eq!(
+        summary(&statements),
+        ["DELETE documents", WRITE_OUT[0], "DELETE shadow", WRITE_OUT[1]]
+    );
 }
 
 #[tokio::test]
@@ -55,7 +101,9 @@ async fn a_transaction_is_written_out_once() {
     let tx = replica.begin().await.unwrap();
     for n in 0..50 {
         draft(&n.to_string()).insert(&tx).await.unwrap();
-        document::ActiveModel::increment_view_count(&tx, n.to_string(), 1).await.unwrap();
+        document::ActiveModel::increment_view_count(&tx, n.to_string(), 1)
+            .await
+            .unwrap();
     }
     assert_eq!(statements.take().len(), 100);
     tx.commit().await.unwrap();
@@ -67,12 +115,18 @@ async fn a_transaction_is_written_out_once() {
 async fn reads_and_writes_of_other_tables_cost_nothing_extra() {
     let (replica, statements) = counted().await;
     draft("a").insert(&replica).await.unwrap();
-    replica.execute_unprepared("CREATE TABLE notes (id INTEGER PRIMARY KEY)").await.unwrap();
+    replica
+        .execute_unprepared("CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+        .await
+        .unwrap();
     replica.execute_unprepared("DELETE FROM notes").await.unwrap();
     statements.take();
     document::Entity::find().all(&replica).await.unwrap();
     assert_eq!(statements.take().len(), 1);
-    replica.execute_unprepared("INSERT INTO notes VALUES (1)").await.unwrap();
+    replica
+        .execute_unprepared("INSERT INTO notes VALUES (1)")
+        .await
+        .unwrap();
     assert_eq!(statements.take().len(), 1);
     let tx = replica.begin().await.unwrap();
     document::Entity::find().all(&tx).await.unwrap();
@@ -111,13 +165,22 @@ fn fresh(rows: usize) -> impl Iterator<Item = document::ActiveModel> {
 #[tokio::test]
 async fn insert_many_takes_as_many_statements_however_many_rows() {
     let write = async |replica: Replica, rows| {
-        document::Entity::insert_many(fresh(rows)).exec_without_returning(&replica).await.unwrap();
+        document::Entity::insert_many(fresh(rows))
+            .exec_without_returning(&replica)
+            .await
+            .unwrap();
     };
     let [few, many] = of_both_sizes(write).await;
-    assert_eq!(few, ["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]);
+    assert_eq!(
+        few,
+        ["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]
+    );
     assert_eq!(few, many);
     let [few, many] = of_both_sizes(async |replica: Replica, rows| {
-        document::Entity::insert_many(fresh(rows)).exec_with_returning(&replica).await.unwrap();
+        document::Entity::insert_many(fresh(rows))
+            .exec_with_returning(&replica)
+            .await
+            .unwrap();
     })
     .await;
     assert_eq!(few, many);
@@ -126,8 +189,13 @@ async fn insert_many_takes_as_many_statements_however_many_rows() {
 #[tokio::test]
 async fn an_upsert_takes_as_many_statements_however_many_rows() {
     let [few, many] = of_both_sizes(async |replica: Replica, rows: usize| {
-        let conflict = OnConflict::column(document::Column::Id).update_column(document::Column::Author).to_owned();
-        let conflict = conflict.clone().value(document::Column::Title, Expr::val("x")).to_owned();
+        let conflict = OnConflict::column(document::Column::Id)
+            .update_column(document::Column::Author)
+            .to_owned();
+        let conflict = conflict
+            .clone()
+            .value(document::Column::Title, Expr::val("x"))
+            .to_owned();
         document::Entity::insert_many((0..rows).map(|n| draft(&(n + rows / 2).to_string())))
             .on_conflict(conflict)
             .exec_without_returning(&replica)
@@ -135,7 +203,16 @@ async fn an_upsert_takes_as_many_statements_however_many_rows() {
             .unwrap();
     })
     .await;
-    assert_eq!(few, ["SELECT documents", "INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]);
+    assert_eq!(
+        few,
+        [
+            "SELECT documents",
+            "INSERT documents",
+            "SELECT documents",
+            WRITE_OUT[0],
+            WRITE_OUT[1]
+        ]
+    );
     assert_eq!(few, many);
 }
 
@@ -144,20 +221,45 @@ async fn update_many_and_delete_many_take_as_many_statements_however_many_rows()
     let up_to = |rows: usize| Expr::cust(format!("CAST(id AS INTEGER) < {rows}"));
     let [few, many] = of_both_sizes(async |replica: Replica, rows: usize| {
         document::Entity::update_many()
-            .col_expr(document::Column::ViewCount, Expr::col(document::Column::ViewCount).add(1))
+            .col_expr(
+                document::Column::ViewCount,
+                Expr::col(document::Column::ViewCount).add(1),
+            )
             .filter(up_to(rows))
             .exec(&replica)
             .await
             .unwrap();
     })
     .await;
-    assert_eq!(few, ["SELECT documents", "UPDATE documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]);
+    assert_eq!(
+        few,
+        [
+            "SELECT documents",
+            "UPDATE documents",
+            "SELECT documents",
+            WRITE_OUT[0],
+            WRITE_OUT[1]
+        ]
+    );
     assert_eq!(few, many);
     let [few, many] = of_both_sizes(async |replica: Replica, rows: usize| {
-        document::Entity::delete_many().filter(up_to(rows)).exec(&replica).await.unwrap();
+        document::Entity::delete_many()
+            .filter(up_to(rows))
+            .exec(&replica)
+            .await
+            .unwrap();
     })
     .await;
-    assert_eq!(few, ["SELECT documents", "DELETE documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]);
+    assert_eq!(
+        few,
+        [
+            "SELECT documents",
+            "DELETE documents",
+            "SELECT documents",
+            WRITE_OUT[0],
+            WRITE_OUT[1]
+        ]
+    );
     assert_eq!(few, many);
 }
 
@@ -165,13 +267,30 @@ async fn update_many_and_delete_many_take_as_many_statements_however_many_rows()
 async fn one_row_by_other_ways() {
     let (replica, statements) = counted().await;
     document::Entity::insert(draft("a")).exec(&replica).await.unwrap();
-    assert_eq!(summary(&statements), ["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]);
+    assert_eq!(
+        summary(&statements),
+        ["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]
+    );
     ActiveModelTrait::insert(draft("b"), &replica).await.unwrap();
-    assert_eq!(summary(&statements), ["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]);
-    let doc = document::Entity::find().filter(document::Column::Id.eq("a")).one(&replica).await.unwrap().unwrap();
+    assert_eq!(
+        summary(&statements),
+        ["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]
+    );
+    let doc = document::Entity::find()
+        .filter(document::Column::Id.eq("a"))
+        .one(&replica)
+        .await
+        .unwrap()
+        .unwrap();
     statements.take();
     doc.delete(&replica).await.unwrap();
-    let delete = ["SELECT documents", "DELETE documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]];
+    let delete = [
+        "SELECT documents",
+        "DELETE documents",
+        "SELECT documents",
+        WRITE_OUT[0],
+        WRITE_OUT[1],
+    ];
     assert_eq!(summary(&statements), delete);
     document::Entity::delete_by_id("b").exec(&replica).await.unwrap();
     assert_eq!(summary(&statements), delete);

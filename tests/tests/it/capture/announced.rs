@@ -99,24 +99,40 @@ async fn an_error_that_the_user_catches_costs_nothing_but_its_own_statement() {
     let tx = replica.begin().await.unwrap();
     draft("b").insert(&tx).await.unwrap();
     draft("a").insert(&tx).await.unwrap_err();
-    let missing = document::ActiveModel { id: Unchanged("x".into()), title: Set("t".into()), ..Default::default() };
+    let missing = document::ActiveModel {
+        id: Unchanged("x".into()),
+        title: Set("t".into()),
+        ..Default::default()
+    };
     assert!(matches!(missing.update(&tx).await, Err(DbErr::RecordNotUpdated)));
     draft("c").insert(&tx).await.unwrap();
     tx.commit().await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
-    let known: Vec<_> = epochs(&replica, "documents").await.into_iter().map(|(pk, _)| pk).collect();
+    let known: Vec<_> = epochs(&replica, "documents")
+        .await
+        .into_iter()
+        .map(|(pk, _)| pk)
+        .collect();
     assert_eq!(known, ["a", "b", "c"]);
 }
 
 #[tokio::test]
 async fn an_update_or_delete_that_matches_nothing_leaves_no_trace() {
     let replica = documents().await;
-    let change =
-        || document::ActiveModel { id: Unchanged("x".into()), title: Set("t".into()), ..Default::default() };
+    let change = || document::ActiveModel {
+        id: Unchanged("x".into()),
+        title: Set("t".into()),
+        ..Default::default()
+    };
     change().update(&replica).await.unwrap_err();
-    assert!(matches!(change().update_without_returning(&replica).await, Err(_) | Ok(_)));
+    assert!(matches!(
+        change().update_without_returning(&replica).await,
+        Err(_) | Ok(_)
+    ));
     draft("x").delete(&replica).await.unwrap();
-    document::ActiveModel::increment_view_count(&replica, "x", 1).await.unwrap_err();
+    document::ActiveModel::increment_view_count(&replica, "x", 1)
+        .await
+        .unwrap_err();
     assert!(cells(&replica, "documents").await.is_empty());
 }
 
@@ -129,10 +145,19 @@ async fn an_update_that_changes_nothing_leaves_no_trace() {
     let before = cells(&replica, "documents").await;
     draft("a").update(&replica).await.unwrap();
     assert_eq!(cells(&replica, "documents").await, before);
-    let nothing = document::ActiveModel { id: Unchanged("a".into()), ..Default::default() };
+    let nothing = document::ActiveModel {
+        id: Unchanged("a".into()),
+        ..Default::default()
+    };
     nothing.update(&replica).await.unwrap();
-    document::ActiveModel::increment_view_count(&replica, "a", 0).await.unwrap();
-    let local = document::ActiveModel { id: Unchanged("a".into()), author: Set(None), ..Default::default() };
+    document::ActiveModel::increment_view_count(&replica, "a", 0)
+        .await
+        .unwrap();
+    let local = document::ActiveModel {
+        id: Unchanged("a".into()),
+        author: Set(None),
+        ..Default::default()
+    };
     local.update(&replica).await.unwrap();
     assert_eq!(cells(&replica, "documents").await, before);
 }
@@ -144,8 +169,11 @@ async fn there_and_back_in_one_transaction_leaves_no_trace() {
     let before = cells(&replica, "documents").await;
     let tx = replica.begin().await.unwrap();
     for title in ["other", "title of a"] {
-        let change =
-            document::ActiveModel { id: Unchanged("a".into()), title: Set(title.into()), ..Default::default() };
+        let change = document::ActiveModel {
+            id: Unchanged("a".into()),
+            title: Set(title.into()),
+            ..Default::default()
+        };
         change.update(&tx).await.unwrap();
     }
     draft("b").insert(&tx).await.unwrap();
@@ -158,7 +186,11 @@ async fn there_and_back_in_one_transaction_leaves_no_trace() {
 async fn a_trait_method_outside_a_transaction_is_captured_where_it_can_be() {
     let replica = documents().await;
     ActiveModelTrait::insert(draft("a"), &replica).await.unwrap();
-    let change = document::ActiveModel { id: Unchanged("a".into()), title: Set("t".into()), ..Default::default() };
+    let change = document::ActiveModel {
+        id: Unchanged("a".into()),
+        title: Set("t".into()),
+        ..Default::default()
+    };
     ActiveModelTrait::update(change, &replica).await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_eq!(field(&replica, "a", "title").await, json!("t"));
@@ -176,11 +208,17 @@ async fn an_announcement_whose_statement_never_came_is_not_taken_for_another() {
     let plus = |doc: document::Model, tag: &str| {
         let mut tags = doc.tags.clone();
         tags.insert(tag.to_owned());
-        document::ActiveModel { id: Unchanged(doc.id), tags: Set(tags), ..Default::default() }
+        document::ActiveModel {
+            id: Unchanged(doc.id),
+            tags: Set(tags),
+            ..Default::default()
+        }
     };
     let read = document::Entity::find_by_id("a").one(&tx).await.unwrap().unwrap();
     // As if the user's own hook had refused the write after ours had announced it.
-    let announced = grove_crdt::hooks::before_save(plus(read, "c"), &tx, false).await.unwrap();
+    let announced = grove_crdt::hooks::before_save(plus(read, "c"), &tx, false)
+        .await
+        .unwrap();
     drop(announced);
     let tags: sea_orm::Value = json!(["c"]).into();
     super::execute(&tx, "UPDATE documents SET tags = ? WHERE id = 'a'", [tags]).await;

@@ -1,6 +1,10 @@
 //! Futures that are dropped before their end.
 
-use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 use grove_crdt_tests::{TempDb, assert_agrees, builder, cells, create_table, entities::document};
 use sea_orm::{ConnectionTrait, TransactionSession, TransactionTrait};
@@ -28,7 +32,11 @@ async fn a_cancelled_write_is_not_committed_unrecorded() {
         let tx = replica.begin().await.unwrap();
         let raw = times % 2 == 0;
         let ended = if raw {
-            poll_for(times, tx.execute_unprepared("UPDATE documents SET view_count = view_count + 1")).await
+            poll_for(
+                times,
+                tx.execute_unprepared("UPDATE documents SET view_count = view_count + 1"),
+            )
+            .await
         } else {
             poll_for(times, draft("b").insert(&tx)).await
         };
@@ -66,7 +74,9 @@ async fn a_cancelled_write_of_its_own_happened_whole_or_not_at_all() {
     for times in 1..20 {
         poll_for(times, draft(&times.to_string()).insert(&replica)).await;
         // The database takes back what was begun, and the way is free again.
-        document::ActiveModel::increment_view_count(&replica, times.to_string(), 1).await.ok();
+        document::ActiveModel::increment_view_count(&replica, times.to_string(), 1)
+            .await
+            .ok();
         assert_agrees::<document::Entity, _>(&replica).await;
     }
 }

@@ -52,7 +52,10 @@ async fn value(replica: &Replica) -> tally::Model {
 fn plus(row: &tally::Model, by: i64) -> tally::ActiveModel {
     let mut exact = row.exact;
     exact += by;
-    tally::ActiveModel { exact: Set(exact), ..row.clone().into_active_model() }
+    tally::ActiveModel {
+        exact: Set(exact),
+        ..row.clone().into_active_model()
+    }
 }
 
 #[tokio::test]
@@ -91,7 +94,13 @@ async fn a_model_that_came_back_from_a_save_can_be_gone_on_with() {
     let saved = plus(&row, 1).save(&replica).await.unwrap();
     let mut exact = saved.exact.clone().unwrap();
     exact += 1;
-    tally::ActiveModel { exact: Set(exact), ..saved }.save(&replica).await.unwrap();
+    tally::ActiveModel {
+        exact: Set(exact),
+        ..saved
+    }
+    .save(&replica)
+    .await
+    .unwrap();
     assert_eq!(value(&replica).await.exact, 114);
 }
 
@@ -99,7 +108,11 @@ async fn a_model_that_came_back_from_a_save_can_be_gone_on_with() {
 async fn a_counter_made_anew_is_made_so() {
     let (replica, _) = tally().await;
     tally::ActiveModel::increment_exact(&replica, "t", 100).await.unwrap();
-    let change = tally::ActiveModel { id: Unchanged("t".into()), exact: Set(Counter::new(7)), ..Default::default() };
+    let change = tally::ActiveModel {
+        id: Unchanged("t".into()),
+        exact: Set(Counter::new(7)),
+        ..Default::default()
+    };
     change.update(&replica).await.unwrap();
     assert_eq!(value(&replica).await.exact, 7);
     let shown = replica.inspect::<tally::Entity>("t").await.unwrap().to_string();
@@ -123,7 +136,13 @@ async fn reset_all_of_a_model_that_was_read_moves_no_counter() {
 async fn a_plain_integer_is_made_so_against_the_row_as_it_is() {
     let (replica, stale) = tally().await;
     tally::ActiveModel::increment_small(&replica, "t", 9).await.unwrap();
-    tally::ActiveModel { small: Set(3), ..stale.into_active_model() }.update(&replica).await.unwrap();
+    tally::ActiveModel {
+        small: Set(3),
+        ..stale.into_active_model()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_eq!(value(&replica).await.small, 3);
 }
 
@@ -131,7 +150,10 @@ async fn a_plain_integer_is_made_so_against_the_row_as_it_is() {
 async fn what_does_not_fit_an_i32_is_refused_and_nothing_written() {
     let (replica, row) = tally().await;
     let before = cells(&replica, "tallies").await;
-    let error = tally::ActiveModel::increment_small(&replica, "t", i64::from(i32::MAX)).await.unwrap_err().to_string();
+    let error = tally::ActiveModel::increment_small(&replica, "t", i64::from(i32::MAX))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("small") && error.contains("2147483648"), "{error}");
     let tx = replica.begin().await.unwrap();
     let raw = super::sql("UPDATE tallies SET small = small + 2147483647", []);
@@ -146,14 +168,22 @@ async fn what_does_not_fit_an_i64_is_refused_and_nothing_written() {
     let (replica, row) = tally().await;
     let before = cells(&replica, "tallies").await;
     let error = plus(&row, i64::MAX).update(&replica).await.unwrap_err().to_string();
-    assert!(error.contains("counter `exact` would leave the range of i64"), "{error}");
-    tally::ActiveModel::increment_exact(&replica, "t", i64::MAX).await.unwrap_err();
+    assert!(
+        error.contains("counter `exact` would leave the range of i64"),
+        "{error}"
+    );
+    tally::ActiveModel::increment_exact(&replica, "t", i64::MAX)
+        .await
+        .unwrap_err();
     let raw = super::sql("UPDATE tallies SET exact = exact + 9223372036854775807", []);
     sea_orm::ConnectionTrait::execute_raw(&replica, raw).await.unwrap_err();
     assert_eq!(cells(&replica, "tallies").await, before);
     assert_eq!(value(&replica).await, row);
     // The value would fit, but what was ever added would not.
-    let change = tally::ActiveModel { exact: Set(Counter::new(i64::MIN)), ..row.into_active_model() };
+    let change = tally::ActiveModel {
+        exact: Set(Counter::new(i64::MIN)),
+        ..row.into_active_model()
+    };
     change.update(&replica).await.unwrap_err();
     assert_eq!(cells(&replica, "tallies").await, before);
 }
@@ -164,14 +194,19 @@ async fn what_does_not_fit_an_i64_is_refused_and_nothing_written() {
 async fn updates_side_by_side_in_one_transaction_lose_no_step() {
     let (replica, stale) = tally().await;
     let tx = replica.begin().await.unwrap();
-    let first = grove_crdt::hooks::before_save(plus(&stale, 1), &tx, false).await.unwrap();
+    let first = grove_crdt::hooks::before_save(plus(&stale, 1), &tx, false)
+        .await
+        .unwrap();
     plus(&stale, 1).update(&tx).await.unwrap();
     // What the first update would now send was worked out before the second.
     let statement = sea_orm::QueryTrait::build(
         &sea_orm::EntityTrait::update(first).validate().unwrap(),
         sea_orm::DbBackend::Sqlite,
     );
-    let error = sea_orm::ConnectionTrait::execute_raw(&tx, statement).await.unwrap_err().to_string();
+    let error = sea_orm::ConnectionTrait::execute_raw(&tx, statement)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("one after the other"), "{error}");
     tx.commit().await.unwrap();
     assert_eq!(value(&replica).await.exact, 11);
@@ -180,8 +215,14 @@ async fn updates_side_by_side_in_one_transaction_lose_no_step() {
 #[tokio::test]
 async fn a_remembered_step_needs_a_transaction() {
     let (replica, row) = tally().await;
-    let error = ActiveModelTrait::update(plus(&row, 1), &replica).await.unwrap_err().to_string();
-    assert!(error.contains("own `update` or `save`, or begin a transaction"), "{error}");
+    let error = ActiveModelTrait::update(plus(&row, 1), &replica)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("own `update` or `save`, or begin a transaction"),
+        "{error}"
+    );
     assert_eq!(value(&replica).await, row);
     let tx = replica.begin().await.unwrap();
     ActiveModelTrait::update(plus(&row, 1), &tx).await.unwrap();
@@ -193,8 +234,12 @@ async fn a_remembered_step_needs_a_transaction() {
 async fn increments_of_documents() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
-    document::ActiveModel::increment_view_count(&replica, "a", 5).await.unwrap();
-    document::ActiveModel::increment_view_count(&replica, "a", -7).await.unwrap();
+    document::ActiveModel::increment_view_count(&replica, "a", 5)
+        .await
+        .unwrap();
+    document::ActiveModel::increment_view_count(&replica, "a", -7)
+        .await
+        .unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_eq!(super::field(&replica, "a", "view_count").await, json!(8));
 }

@@ -57,12 +57,24 @@ async fn stored(replica: &Replica, id: &str) -> article::Model {
 #[tokio::test]
 async fn defaults_and_generated_columns_are_part_of_the_birth() {
     let replica = articles().await;
-    article::ActiveModel { id: Set("a".into()), ..Default::default() }.insert(&replica).await.unwrap();
+    article::ActiveModel {
+        id: Set("a".into()),
+        ..Default::default()
+    }
+    .insert(&replica)
+    .await
+    .unwrap();
     let row = stored(&replica, "a").await;
-    assert_eq!((row.state.as_str(), row.stock, row.twice, row.upper.as_deref()), ("new", 7, 14, Some("NEW")));
+    assert_eq!(
+        (row.state.as_str(), row.stock, row.twice, row.upper.as_deref()),
+        ("new", 7, 14, Some("NEW"))
+    );
     execute(&replica, "INSERT INTO articles (id) VALUES ('b')", []).await;
     stored(&replica, "b").await;
-    let rows = ["c", "d"].map(|id| article::ActiveModel { id: Set(id.into()), ..Default::default() });
+    let rows = ["c", "d"].map(|id| article::ActiveModel {
+        id: Set(id.into()),
+        ..Default::default()
+    });
     article::Entity::insert_many(rows).exec(&replica).await.unwrap();
     stored(&replica, "d").await;
 }
@@ -70,11 +82,32 @@ async fn defaults_and_generated_columns_are_part_of_the_birth() {
 #[tokio::test]
 async fn generated_columns_follow_updates() {
     let replica = articles().await;
-    article::ActiveModel { id: Set("a".into()), ..Default::default() }.insert(&replica).await.unwrap();
-    let change = || article::ActiveModel { id: Unchanged("a".into()), ..Default::default() };
-    article::ActiveModel { state: Set("old".into()), ..change() }.update(&replica).await.unwrap();
+    article::ActiveModel {
+        id: Set("a".into()),
+        ..Default::default()
+    }
+    .insert(&replica)
+    .await
+    .unwrap();
+    let change = || article::ActiveModel {
+        id: Unchanged("a".into()),
+        ..Default::default()
+    };
+    article::ActiveModel {
+        state: Set("old".into()),
+        ..change()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_eq!(stored(&replica, "a").await.upper.as_deref(), Some("OLD"));
-    article::ActiveModel { stock: Set(10), ..change() }.update_without_returning(&replica).await.unwrap();
+    article::ActiveModel {
+        stock: Set(10),
+        ..change()
+    }
+    .update_without_returning(&replica)
+    .await
+    .unwrap();
     assert_eq!(stored(&replica, "a").await.twice, 20);
     execute(&replica, "UPDATE articles SET stock = stock + 1, state = 'mid'", []).await;
     assert_eq!(stored(&replica, "a").await.twice, 22);
@@ -84,7 +117,13 @@ async fn generated_columns_follow_updates() {
 #[tokio::test]
 async fn generated_columns_follow_increments() {
     let replica = articles().await;
-    article::ActiveModel { id: Set("a".into()), ..Default::default() }.insert(&replica).await.unwrap();
+    article::ActiveModel {
+        id: Set("a".into()),
+        ..Default::default()
+    }
+    .insert(&replica)
+    .await
+    .unwrap();
     article::ActiveModel::increment_stock(&replica, "a", 5).await.unwrap();
     assert_eq!(stored(&replica, "a").await.twice, 24);
     let tx = replica.begin().await.unwrap();

@@ -54,7 +54,11 @@ const ROWS: [&str; 3] = [
 
 async fn open(db: DatabaseConnection) -> Replica {
     run_all(&db, &TABLES).await;
-    let builder = builder("node-1").0.entity::<artist::Entity>().entity::<album::Entity>().entity::<track::Entity>();
+    let builder = builder("node-1")
+        .0
+        .entity::<artist::Entity>()
+        .entity::<album::Entity>()
+        .entity::<track::Entity>();
     let replica = builder.open(db).await.unwrap();
     for insert in ROWS {
         execute(&replica, insert, []).await;
@@ -84,7 +88,13 @@ async fn a_delete_cascades_over_several_levels_and_nulls() {
                 ann.delete(&replica).await.unwrap();
             }
             1 => {
-                artist::ActiveModel { id: Set("ann".into()), ..Default::default() }.delete(&replica).await.unwrap();
+                artist::ActiveModel {
+                    id: Set("ann".into()),
+                    ..Default::default()
+                }
+                .delete(&replica)
+                .await
+                .unwrap();
             }
             2 => {
                 let ann = sea_orm::ColumnTrait::eq(&artist::Column::Name, "Ann");
@@ -114,7 +124,10 @@ async fn a_delete_nulls_what_refers_to_it() {
 #[tokio::test]
 async fn an_update_cascades() {
     let replica = open(memory().await).await;
-    let change = artist::ActiveModel { id: Unchanged("ann".into()), name: Set(Some("Anna".into())) };
+    let change = artist::ActiveModel {
+        id: Unchanged("ann".into()),
+        name: Set(Some("Anna".into())),
+    };
     change.update(&replica).await.unwrap();
     agrees(&replica).await;
     execute(&replica, "UPDATE artists SET name = upper(name)", []).await;
@@ -160,18 +173,44 @@ async fn a_refused_delete_leaves_no_trace() {
     }
     let before = [cells(&replica, "artists").await, cells(&replica, "albums").await];
     let tx = replica.begin().await.unwrap();
-    artist::ActiveModel { id: Set("ann".into()), ..Default::default() }.delete(&tx).await.unwrap_err();
+    artist::ActiveModel {
+        id: Set("ann".into()),
+        ..Default::default()
+    }
+    .delete(&tx)
+    .await
+    .unwrap_err();
     tx.execute_raw(sql("DELETE FROM artists", [])).await.unwrap_err();
-    tx.execute_raw(sql("UPDATE artists SET id = id || '2'", [])).await.unwrap_err();
-    album::ActiveModel { id: Set("c".into()), artist: Set(Some("none".into())) }.insert(&tx).await.unwrap_err();
+    tx.execute_raw(sql("UPDATE artists SET id = id || '2'", []))
+        .await
+        .unwrap_err();
+    album::ActiveModel {
+        id: Set("c".into()),
+        artist: Set(Some("none".into())),
+    }
+    .insert(&tx)
+    .await
+    .unwrap_err();
     tx.commit().await.unwrap();
-    assert_eq!([cells(&replica, "artists").await, cells(&replica, "albums").await], before);
+    assert_eq!(
+        [cells(&replica, "artists").await, cells(&replica, "albums").await],
+        before
+    );
     // A deferred constraint fails the commit, and takes everything with it.
     let tx = replica.begin().await.unwrap();
     tx.execute_unprepared("PRAGMA defer_foreign_keys = ON").await.unwrap();
-    artist::ActiveModel { id: Set("ann".into()), ..Default::default() }.delete(&tx).await.unwrap();
+    artist::ActiveModel {
+        id: Set("ann".into()),
+        ..Default::default()
+    }
+    .delete(&tx)
+    .await
+    .unwrap();
     tx.commit().await.unwrap_err();
-    assert_eq!([cells(&replica, "artists").await, cells(&replica, "albums").await], before);
+    assert_eq!(
+        [cells(&replica, "artists").await, cells(&replica, "albums").await],
+        before
+    );
     assert_agrees::<artist::Entity, _>(&replica).await;
 }
 
@@ -187,8 +226,14 @@ async fn an_update_that_cascades_into_a_key_is_refused() {
     let replica = builder.open(db).await.unwrap();
     execute(&replica, ROWS[0], []).await;
     execute(&replica, "INSERT INTO albums VALUES ('ann', NULL)", []).await;
-    let error = replica.execute_raw(sql("UPDATE artists SET id = 'x' WHERE id = 'ann'", [])).await.unwrap_err();
-    assert!(error.to_string().contains("cascades into the key of `albums`"), "{error}");
+    let error = replica
+        .execute_raw(sql("UPDATE artists SET id = 'x' WHERE id = 'ann'", []))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("cascades into the key of `albums`"),
+        "{error}"
+    );
     assert_agrees::<album::Entity, _>(&replica).await;
     execute(&replica, "UPDATE artists SET id = 'x' WHERE id = 'bob'", []).await;
     assert_agrees::<artist::Entity, _>(&replica).await;
@@ -197,7 +242,12 @@ async fn an_update_that_cascades_into_a_key_is_refused() {
 #[tokio::test]
 async fn a_row_that_refers_to_itself_and_rows_in_a_circle() {
     let replica = open(memory().await).await;
-    execute(&replica, "UPDATE tracks SET parent = CASE id WHEN 't1' THEN 't5' ELSE 't6' END WHERE id IN ('t1', 't6')", []).await;
+    execute(
+        &replica,
+        "UPDATE tracks SET parent = CASE id WHEN 't1' THEN 't5' ELSE 't6' END WHERE id IN ('t1', 't6')",
+        [],
+    )
+    .await;
     agrees(&replica).await;
     execute(&replica, "DELETE FROM tracks WHERE id IN ('t4', 't6')", []).await;
     agrees(&replica).await;

@@ -91,7 +91,10 @@ async fn what_can_not_be_followed_is_refused() {
     execute(&replica, "INSERT INTO leaves VALUES ('lo', 'o')", []).await;
     for (text, says) in [
         ("REPLACE INTO branches VALUES ('b1', 'x', NULL, NULL)", "REPLACE"),
-        ("INSERT INTO branches VALUES ('b1', 'c9', 'r', NULL) ON CONFLICT (id) DO UPDATE SET code = 'c9'", "upsert"),
+        (
+            "INSERT INTO branches VALUES ('b1', 'c9', 'r', NULL) ON CONFLICT (id) DO UPDATE SET code = 'c9'",
+            "upsert",
+        ),
         ("DELETE FROM branches WHERE id = 'o'", "in a circle"),
         ("DROP TABLE branches", "DROP TABLE"),
     ] {
@@ -106,7 +109,12 @@ async fn what_can_not_be_followed_is_refused() {
 async fn a_table_that_begins_to_refer_is_followed() {
     let replica = open().await;
     execute(&replica, "CREATE TABLE stems (id TEXT PRIMARY KEY)", []).await;
-    execute(&replica, "ALTER TABLE leaves ADD COLUMN stem TEXT REFERENCES stems ON DELETE CASCADE", []).await;
+    execute(
+        &replica,
+        "ALTER TABLE leaves ADD COLUMN stem TEXT REFERENCES stems ON DELETE CASCADE",
+        [],
+    )
+    .await;
     execute(&replica, "INSERT INTO stems VALUES ('st')", []).await;
     execute(&replica, "UPDATE leaves SET stem = 'st' WHERE id = 'l1'", []).await;
     execute(&replica, "DELETE FROM stems", []).await;

@@ -4,7 +4,8 @@ use grove_crdt::Replica;
 use grove_crdt_tests::{assert_agrees, cells, create_table, entities::document, memory, replica_of};
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ConnectionTrait, EntityTrait, ExprTrait as _, IntoActiveModel, ModelTrait, QueryFilter, TransactionSession, TransactionTrait,
+    ConnectionTrait, EntityTrait, ExprTrait as _, IntoActiveModel, ModelTrait, QueryFilter, TransactionSession,
+    TransactionTrait,
     sea_query::Expr,
 };
 
@@ -60,7 +61,12 @@ async fn seats() -> Replica {
 }
 
 fn seat(row: i32, place: &str) -> seat::ActiveModel {
-    seat::ActiveModel { row: Set(row), place: Set(place.into()), name: Set("n".into()), visits: Set(1) }
+    seat::ActiveModel {
+        row: Set(row),
+        place: Set(place.into()),
+        name: Set("n".into()),
+        visits: Set(1),
+    }
 }
 
 #[tokio::test]
@@ -68,15 +74,32 @@ async fn composite_keys_and_renamed_columns_by_active_models() {
     let replica = seats().await;
     let one = seat(1, "a \"x\"").insert(&replica).await.unwrap();
     seat(2, "a").insert(&replica).await.unwrap();
-    seat::ActiveModel { name: Set("other".into()), visits: Set(5), ..one.into_active_model() }
-        .update(&replica)
+    seat::ActiveModel {
+        name: Set("other".into()),
+        visits: Set(5),
+        ..one.into_active_model()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
+    seat::ActiveModel::increment_visits(&replica, (2, "a".to_owned()), 2)
         .await
         .unwrap();
-    seat::ActiveModel::increment_visits(&replica, (2, "a".to_owned()), 2).await.unwrap();
     assert_agrees::<seat::Entity, _>(&replica).await;
-    let keys: Vec<_> = epochs(&replica, "Seat Map").await.into_iter().map(|(pk, _)| pk).collect();
+    let keys: Vec<_> = epochs(&replica, "Seat Map")
+        .await
+        .into_iter()
+        .map(|(pk, _)| pk)
+        .collect();
     assert_eq!(keys, [r#"[1,"a \"x\""]"#, r#"[2,"a"]"#]);
-    seat::Entity::find_by_id((2, "a".to_owned())).one(&replica).await.unwrap().unwrap().delete(&replica).await.unwrap();
+    seat::Entity::find_by_id((2, "a".to_owned()))
+        .one(&replica)
+        .await
+        .unwrap()
+        .unwrap()
+        .delete(&replica)
+        .await
+        .unwrap();
     assert_agrees::<seat::Entity, _>(&replica).await;
 }
 
@@ -91,17 +114,33 @@ async fn composite_keys_and_renamed_columns_by_other_writes() {
         .exec(&replica)
         .await
         .unwrap();
-    execute(&replica, r#"UPDATE "Seat Map" AS s SET "order" = ? WHERE s."the place" = ?"#, ["q".into(), "a".into()]).await;
+    execute(
+        &replica,
+        r#"UPDATE "Seat Map" AS s SET "order" = ? WHERE s."the place" = ?"#,
+        ["q".into(), "a".into()],
+    )
+    .await;
     assert_agrees::<seat::Entity, _>(&replica).await;
-    seat::Entity::delete_by_id((1, "a".to_owned())).exec(&replica).await.unwrap();
+    seat::Entity::delete_by_id((1, "a".to_owned()))
+        .exec(&replica)
+        .await
+        .unwrap();
     assert_agrees::<seat::Entity, _>(&replica).await;
 }
 
 #[tokio::test]
 async fn a_changed_key_is_a_delete_and_a_birth() {
     let replica = documents().await;
-    document::Entity::insert_many(["a", "b"].map(draft)).exec(&replica).await.unwrap();
-    execute(&replica, "UPDATE documents SET id = ? || id, title = 'moved' WHERE id = ?", ["new-".into(), "a".into()]).await;
+    document::Entity::insert_many(["a", "b"].map(draft))
+        .exec(&replica)
+        .await
+        .unwrap();
+    execute(
+        &replica,
+        "UPDATE documents SET id = ? || id, title = 'moved' WHERE id = ?",
+        ["new-".into(), "a".into()],
+    )
+    .await;
     assert_agrees::<document::Entity, _>(&replica).await;
     let expected = [("a", 2), ("b", 1), ("new-a", 1)].map(|(pk, epoch)| (pk.to_owned(), epoch));
     assert_eq!(epochs(&replica, "documents").await, expected);
@@ -120,12 +159,23 @@ async fn a_changed_key_is_a_delete_and_a_birth() {
 async fn keys_that_move_up_one_by_one() {
     let replica = seats().await;
     for row in [1, 2, 3] {
-        seat::ActiveModel { name: Set(row.to_string()), ..seat(row, "a") }.insert(&replica).await.unwrap();
+        seat::ActiveModel {
+            name: Set(row.to_string()),
+            ..seat(row, "a")
+        }
+        .insert(&replica)
+        .await
+        .unwrap();
     }
     // From the top, so that no key is taken when it is given; SQLite checks row by row.
     let tx = replica.begin().await.unwrap();
     for row in [3, 2, 1] {
-        execute(&tx, r#"UPDATE "Seat Map" SET row = row + 1 WHERE row = ?"#, [row.into()]).await;
+        execute(
+            &tx,
+            r#"UPDATE "Seat Map" SET row = row + 1 WHERE row = ?"#,
+            [row.into()],
+        )
+        .await;
         assert_agrees::<seat::Entity, _>(&tx).await;
     }
     tx.commit().await.unwrap();
@@ -137,14 +187,25 @@ async fn keys_that_move_up_one_by_one() {
 #[tokio::test]
 async fn keys_that_the_database_makes() {
     let replica = replica_of::<ticket::Entity>("node-1").await;
-    let ticket = |title: &str| ticket::ActiveModel { id: NotSet, title: Set(title.to_owned()) };
+    let ticket = |title: &str| ticket::ActiveModel {
+        id: NotSet,
+        title: Set(title.to_owned()),
+    };
     let one = ticket("one").insert(&replica).await.unwrap();
     let saved = ticket("two").save(&replica).await.unwrap();
     assert_eq!((one.id, saved.id), (1, Unchanged(2)));
     ticket::Entity::insert(ticket("three")).exec(&replica).await.unwrap();
-    ticket::Entity::insert(ticket("four")).exec_without_returning(&replica).await.unwrap();
-    ticket::Entity::insert_many([ticket("five"), ticket("six")]).exec(&replica).await.unwrap();
-    let rows = ticket::Entity::insert_many([ticket("seven"), ticket("eight")]).exec_with_returning(&replica).await;
+    ticket::Entity::insert(ticket("four"))
+        .exec_without_returning(&replica)
+        .await
+        .unwrap();
+    ticket::Entity::insert_many([ticket("five"), ticket("six")])
+        .exec(&replica)
+        .await
+        .unwrap();
+    let rows = ticket::Entity::insert_many([ticket("seven"), ticket("eight")])
+        .exec_with_returning(&replica)
+        .await;
     assert_eq!(rows.unwrap()[1].id, 8);
     execute(&replica, "INSERT INTO tickets (title) VALUES ('nine')", []).await;
     assert_agrees::<ticket::Entity, _>(&replica).await;
@@ -155,11 +216,19 @@ async fn keys_that_the_database_makes() {
 #[tokio::test]
 async fn a_null_key_is_one_that_the_database_makes() {
     let replica = replica_of::<ticket::Entity>("node-1").await;
-    execute(&replica, "INSERT INTO tickets (id, title) VALUES (?, ?)", [sea_orm::Value::Int(None), "one".into()]).await;
+    execute(
+        &replica,
+        "INSERT INTO tickets (id, title) VALUES (?, ?)",
+        [sea_orm::Value::Int(None), "one".into()],
+    )
+    .await;
     assert_agrees::<ticket::Entity, _>(&replica).await;
     execute(&replica, "INSERT INTO tickets VALUES (NULL, 'two')", []).await;
     assert_agrees::<ticket::Entity, _>(&replica).await;
-    let both = sql("INSERT INTO tickets VALUES (NULL, 'three'), (7, 'seven') RETURNING id", []);
+    let both = sql(
+        "INSERT INTO tickets VALUES (NULL, 'three'), (7, 'seven') RETURNING id",
+        [],
+    );
     replica.query_all_raw(both).await.unwrap();
     assert_agrees::<ticket::Entity, _>(&replica).await;
     assert_eq!(epochs(&replica, "tickets").await.len(), 4);
@@ -188,12 +257,20 @@ async fn two_tables_written_in_one_transaction() {
     let db = memory().await;
     create_table(&db, document::Entity).await.unwrap();
     create_table(&db, seat::Entity).await.unwrap();
-    let replica = grove_crdt_tests::builder("n").0.entity::<document::Entity>().entity::<seat::Entity>();
+    let replica = grove_crdt_tests::builder("n")
+        .0
+        .entity::<document::Entity>()
+        .entity::<seat::Entity>();
     let replica = replica.open(db).await.unwrap();
     let tx = replica.begin().await.unwrap();
     draft("a").insert(&tx).await.unwrap();
     seat(1, "a").insert(&tx).await.unwrap();
-    execute(&tx, "UPDATE documents SET view_count = (SELECT sum(\"Visits\") FROM \"Seat Map\")", []).await;
+    execute(
+        &tx,
+        "UPDATE documents SET view_count = (SELECT sum(\"Visits\") FROM \"Seat Map\")",
+        [],
+    )
+    .await;
     tx.commit().await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_agrees::<seat::Entity, _>(&replica).await;

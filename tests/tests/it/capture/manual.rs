@@ -76,7 +76,11 @@ mod silent {
 #[tokio::test]
 async fn what_the_users_hooks_make_of_it_is_recorded() {
     let replica = replica_of::<post::Entity>("node-1").await;
-    let post = |slug: &str| post::ActiveModel { id: Set("p".into()), slug: Set(slug.into()), saves: Set(0.into()) };
+    let post = |slug: &str| post::ActiveModel {
+        id: Set("p".into()),
+        slug: Set(slug.into()),
+        saves: Set(0.into()),
+    };
     let row = post("HELLO").insert(&replica).await.unwrap();
     assert_eq!((row.slug.as_str(), row.saves.get()), ("hello", 1));
     let stale = row.clone();
@@ -93,7 +97,13 @@ async fn what_the_users_hooks_make_of_it_is_recorded() {
     assert_eq!((row.slug.as_str(), row.saves.get()), ("two", 3));
     let before = cells(&replica, "posts").await;
     let tx = replica.begin().await.unwrap();
-    post::ActiveModel { slug: Set("BAD".into()), ..row.clone().into_active_model() }.update(&tx).await.unwrap_err();
+    post::ActiveModel {
+        slug: Set("BAD".into()),
+        ..row.clone().into_active_model()
+    }
+    .update(&tx)
+    .await
+    .unwrap_err();
     tx.commit().await.unwrap();
     assert_eq!(cells(&replica, "posts").await, before);
     row.delete(&replica).await.unwrap();
@@ -103,9 +113,27 @@ async fn what_the_users_hooks_make_of_it_is_recorded() {
 #[tokio::test]
 async fn hooks_that_announce_nothing_lose_nothing() {
     let replica = replica_of::<silent::Entity>("node-1").await;
-    let row = silent::ActiveModel { id: Set("s".into()), title: Set("t".into()) }.insert(&replica).await.unwrap();
-    silent::ActiveModel { title: Set("u".into()), ..row.into_active_model() }.update(&replica).await.unwrap();
+    let row = silent::ActiveModel {
+        id: Set("s".into()),
+        title: Set("t".into()),
+    }
+    .insert(&replica)
+    .await
+    .unwrap();
+    silent::ActiveModel {
+        title: Set("u".into()),
+        ..row.into_active_model()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_agrees::<silent::Entity, _>(&replica).await;
-    silent::ActiveModel { id: Set("s".into()), ..Default::default() }.delete(&replica).await.unwrap();
+    silent::ActiveModel {
+        id: Set("s".into()),
+        ..Default::default()
+    }
+    .delete(&replica)
+    .await
+    .unwrap();
     assert_agrees::<silent::Entity, _>(&replica).await;
 }

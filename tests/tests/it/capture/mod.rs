@@ -60,14 +60,21 @@ pub fn sql<const N: usize>(text: &str, values: [Value; N]) -> Statement {
 /// What an inspected record shows of a field.
 pub async fn field(replica: &Replica, id: &str, name: &str) -> serde_json::Value {
     let state = replica.inspect::<document::Entity>(id).await.unwrap();
-    state.fields.iter().find(|f| f.field == name).map(|f| f.value.clone()).unwrap_or_default()
+    state
+        .fields
+        .iter()
+        .find(|f| f.field == name)
+        .map(|f| f.value.clone())
+        .unwrap_or_default()
 }
 
 /// The key and epoch of each record, dead ones included.
 pub async fn epochs<C: ConnectionTrait>(conn: &C, table: &str) -> Vec<(String, i64)> {
     let text = format!("SELECT pk, epoch FROM \"_{table}_crdt\" WHERE field = '' ORDER BY pk");
     let rows = conn.query_all_raw(sql(&text, [])).await.unwrap();
-    rows.iter().map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap())).collect()
+    rows.iter()
+        .map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()))
+        .collect()
 }
 
 /// Runs a raw statement, and returns how many rows it wrote.

@@ -89,7 +89,12 @@ async fn blog() -> Replica {
     create_table(&db, tag::Entity).await.unwrap();
     create_table(&db, post_tag::Entity).await.unwrap();
     let builder = builder("node-1").0.entity::<author::Entity>().entity::<post::Entity>();
-    builder.entity::<tag::Entity>().entity::<post_tag::Entity>().open(db).await.unwrap()
+    builder
+        .entity::<tag::Entity>()
+        .entity::<post_tag::Entity>()
+        .open(db)
+        .await
+        .unwrap()
 }
 
 async fn agrees(replica: &Replica, rows: [usize; 4]) {
@@ -99,13 +104,22 @@ async fn agrees(replica: &Replica, rows: [usize; 4]) {
     assert_agrees::<post_tag::Entity, _>(replica).await;
     let mut alive = [0; 4];
     for (count, table) in alive.iter_mut().zip(["authors", "posts", "tags", "post_tag"]) {
-        *count = super::epochs(replica, table).await.iter().filter(|(_, epoch)| epoch % 2 == 1).count();
+        *count = super::epochs(replica, table)
+            .await
+            .iter()
+            .filter(|(_, epoch)| epoch % 2 == 1)
+            .count();
     }
     assert_eq!(alive, rows);
 }
 
 fn author() -> author::ActiveModelEx {
-    author::ActiveModel::builder().set_id("ann").set_name("Ann").set_fans(1).add_post(post("p1")).add_post(post("p2"))
+    author::ActiveModel::builder()
+        .set_id("ann")
+        .set_name("Ann")
+        .set_fans(1)
+        .add_post(post("p1"))
+        .add_post(post("p2"))
 }
 
 fn post(id: &str) -> post::ActiveModelEx {
@@ -121,7 +135,14 @@ async fn a_nested_insert_records_every_row() {
     author().insert(&replica).await.unwrap();
     agrees(&replica, [1, 2, 2, 2]).await;
     let tx = replica.begin().await.unwrap();
-    author::ActiveModel::builder().set_id("bob").set_name("B").set_fans(0).add_post(post("p3")).insert(&tx).await.unwrap();
+    author::ActiveModel::builder()
+        .set_id("bob")
+        .set_name("B")
+        .set_fans(0)
+        .add_post(post("p3"))
+        .insert(&tx)
+        .await
+        .unwrap();
     tx.rollback().await.unwrap();
     agrees(&replica, [1, 2, 2, 2]).await;
 }
@@ -156,7 +177,12 @@ async fn a_nested_save_of_what_was_loaded_records_what_changed() {
 async fn a_nested_delete_takes_along_what_belongs_to_it() {
     let replica = blog().await;
     author().insert(&replica).await.unwrap();
-    let post = post::Entity::load().filter_by_id("p1").one(&replica).await.unwrap().unwrap();
+    let post = post::Entity::load()
+        .filter_by_id("p1")
+        .one(&replica)
+        .await
+        .unwrap()
+        .unwrap();
     post.delete(&replica).await.unwrap();
     agrees(&replica, [1, 1, 2, 1]).await;
 }

@@ -9,19 +9,43 @@ use super::{documents, draft, sql};
 async fn statements_that_cannot_be_captured() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
-    let before = (rows::<document::Entity, _>(&replica).await, cells(&replica, "documents").await);
+    let before = (
+        rows::<document::Entity, _>(&replica).await,
+        cells(&replica, "documents").await,
+    );
     let cases = [
-        ("DELETE FROM documents; DELETE FROM documents", "several statements in one string"),
+        (
+            "DELETE FROM documents; DELETE FROM documents",
+            "several statements in one string",
+        ),
         ("SELECT 1; DELETE FROM documents", "several statements in one string"),
-        ("CREATE TABLE x (id INT); UPDATE documents SET title = 'x'", "several statements in one string"),
-        ("WITH x AS (SELECT 'a' AS id) DELETE FROM documents WHERE id IN (SELECT id FROM x)", "inside a query"),
-        ("WITH x AS (SELECT 'a' AS id) UPDATE documents SET title = 'x'", "inside a query"),
-        ("WITH x AS (DELETE FROM documents RETURNING id) SELECT * FROM x", "inside a query"),
+        (
+            "CREATE TABLE x (id INT); UPDATE documents SET title = 'x'",
+            "several statements in one string",
+        ),
+        (
+            "WITH x AS (SELECT 'a' AS id) DELETE FROM documents WHERE id IN (SELECT id FROM x)",
+            "inside a query",
+        ),
+        (
+            "WITH x AS (SELECT 'a' AS id) UPDATE documents SET title = 'x'",
+            "inside a query",
+        ),
+        (
+            "WITH x AS (DELETE FROM documents RETURNING id) SELECT * FROM x",
+            "inside a query",
+        ),
         ("TRUNCATE documents", "TRUNCATE of `documents`"),
         ("DROP TABLE documents", "DROP TABLE of `documents`"),
-        ("DROP TABLE IF EXISTS _documents_crdt", "DROP TABLE of `_documents_crdt`"),
+        (
+            "DROP TABLE IF EXISTS _documents_crdt",
+            "DROP TABLE of `_documents_crdt`",
+        ),
         ("REPLACE INTO documents VALUES ('a', '', 0, '[]', NULL)", "REPLACE"),
-        ("INSERT OR REPLACE INTO documents VALUES ('a', '', 0, '[]', NULL)", "REPLACE"),
+        (
+            "INSERT OR REPLACE INTO documents VALUES ('a', '', 0, '[]', NULL)",
+            "REPLACE",
+        ),
         ("UPDATE OR REPLACE documents SET id = 'b'", "UPDATE OR"),
         ("BEGIN", "transaction control"),
         ("BEGIN IMMEDIATE", "transaction control"),
@@ -31,10 +55,19 @@ async fn statements_that_cannot_be_captured() {
         ("RELEASE SAVEPOINT x", "transaction control"),
         ("DELETE FROM _documents_crdt", "a write of `_documents_crdt`"),
         ("UPDATE _DOCUMENTS_crdt SET version = 0", "a write of `_DOCUMENTS_crdt`"),
-        ("INSERT INTO _grove_peers VALUES ('p', '', NULL, NULL, '')", "a write of `_grove_peers`"),
-        ("ALTER TABLE _documents_crdt ADD COLUMN x INT", "a write of `_documents_crdt`"),
+        (
+            "INSERT INTO _grove_peers VALUES ('p', '', NULL, NULL, '')",
+            "a write of `_grove_peers`",
+        ),
+        (
+            "ALTER TABLE _documents_crdt ADD COLUMN x INT",
+            "a write of `_documents_crdt`",
+        ),
         ("DELETE FROM documents WHERE abs(random()) % 2 = 0", "chosen at random"),
-        ("UPDATE documents SET title = 'x' WHERE id IN (SELECT id FROM documents ORDER BY RANDOM() LIMIT 1)", "chosen at random"),
+        (
+            "UPDATE documents SET title = 'x' WHERE id IN (SELECT id FROM documents ORDER BY RANDOM() LIMIT 1)",
+            "chosen at random",
+        ),
         ("UPDATE documents SET title = :t WHERE id = 'a'", "has no value"),
         ("UPDATE documents SET title = ? WHERE id = 'a'", "has no value"),
         ("UPDATE documents SET SET title", "can't be parsed"),
@@ -47,7 +80,10 @@ async fn statements_that_cannot_be_captured() {
         let tx = replica.begin().await.unwrap();
         tx.query_all_raw(sql(text, [])).await.expect_err(text);
         tx.commit().await.unwrap();
-        let after = (rows::<document::Entity, _>(&replica).await, cells(&replica, "documents").await);
+        let after = (
+            rows::<document::Entity, _>(&replica).await,
+            cells(&replica, "documents").await,
+        );
         assert_eq!(after, before, "{text}");
     }
 }
@@ -60,10 +96,15 @@ async fn a_hook_on_a_bare_connection() {
         draft("a").insert(&db).await.unwrap_err(),
         ActiveModelTrait::insert(draft("a"), &db).await.unwrap_err(),
         draft("a").delete(&db).await.unwrap_err(),
-        document::ActiveModel::increment_view_count(&db, "a", 1).await.unwrap_err(),
+        document::ActiveModel::increment_view_count(&db, "a", 1)
+            .await
+            .unwrap_err(),
     ] {
         let error = error.to_string();
-        assert!(error.contains("on a connection that is no replica can't be captured: pass the `Replica`"), "{error}");
+        assert!(
+            error.contains("on a connection that is no replica can't be captured: pass the `Replica`"),
+            "{error}"
+        );
     }
     assert!(rows::<document::Entity, _>(&db).await.is_empty());
 }
@@ -87,7 +128,13 @@ async fn an_entity_that_is_not_registered() {
         pub enum Relation {}
     }
     let replica = super::documents_after(&["CREATE TABLE strangers (id TEXT PRIMARY KEY, n INT)"]).await;
-    let error = stranger::ActiveModel { id: Set("a".into()), n: Set(0) }.insert(&replica).await.unwrap_err();
+    let error = stranger::ActiveModel {
+        id: Set("a".into()),
+        n: Set(0),
+    }
+    .insert(&replica)
+    .await
+    .unwrap_err();
     let says = "table `strangers` is not replicated here: add `.entity::<…>()`";
     assert!(error.to_string().contains(says), "{error}");
     let error = replica.inspect::<stranger::Entity>("a").await.unwrap_err();
@@ -102,8 +149,15 @@ async fn keys_that_cannot_be_kept() {
     let replica = documents().await;
     let long = "x".repeat(513);
     let error = draft(&long).insert(&replica).await.unwrap_err().to_string();
-    assert!(error.contains("513 bytes long") && error.contains("at most 512"), "{error}");
-    let error = document::Entity::insert(draft(&long)).exec(&replica).await.unwrap_err().to_string();
+    assert!(
+        error.contains("513 bytes long") && error.contains("at most 512"),
+        "{error}"
+    );
+    let error = document::Entity::insert(draft(&long))
+        .exec(&replica)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("513 bytes long"), "{error}");
     assert!(rows::<document::Entity, _>(&replica).await.is_empty());
     draft(&long[1..]).insert(&replica).await.unwrap();
@@ -115,7 +169,10 @@ async fn untracked_lets_through_what_is_refused() {
     draft("a").insert(&replica).await.unwrap();
     let before = cells(&replica, "documents").await;
     let untracked = replica.untracked();
-    untracked.execute_unprepared("UPDATE documents SET title = 'x'; UPDATE documents SET author = 'y'").await.unwrap();
+    untracked
+        .execute_unprepared("UPDATE documents SET title = 'x'; UPDATE documents SET author = 'y'")
+        .await
+        .unwrap();
     draft("b").insert(&untracked).await.unwrap();
     let tx = untracked.begin().await.unwrap();
     document::ActiveModel::increment_view_count(&tx, "a", 1).await.unwrap();

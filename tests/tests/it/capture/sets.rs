@@ -40,7 +40,13 @@ fn labels(labels: &[&str]) -> Labels {
 
 async fn stored(replica: &Replica, table: &str, column: &str) -> String {
     let text = format!("SELECT {column} FROM {table} ORDER BY id LIMIT 1");
-    replica.query_one_raw(sql(&text, [])).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+    replica
+        .query_one_raw(sql(&text, []))
+        .await
+        .unwrap()
+        .unwrap()
+        .try_get_by_index(0)
+        .unwrap()
 }
 
 async fn tags(replica: &Replica) -> Json {
@@ -56,7 +62,10 @@ async fn a_stale_set_adds_and_removes_only_what_was_done_to_it() {
         let mut tags = stale.tags.clone();
         tags.insert(add.to_owned());
         tags.remove(&remove.to_owned());
-        document::ActiveModel { tags: Set(tags), ..stale.clone().into_active_model() }
+        document::ActiveModel {
+            tags: Set(tags),
+            ..stale.clone().into_active_model()
+        }
     };
     change("c", "a").update(&replica).await.unwrap();
     let saved = change("d", "none").update(&replica).await.unwrap();
@@ -75,7 +84,10 @@ async fn steps_of_one_transaction_add_up() {
         let mut tags = stale.tags.clone();
         tags.insert(add.to_owned());
         tags.remove(&remove.to_owned());
-        let change = document::ActiveModel { tags: Set(tags), ..stale.clone().into_active_model() };
+        let change = document::ActiveModel {
+            tags: Set(tags),
+            ..stale.clone().into_active_model()
+        };
         change.update(&tx).await.unwrap();
         assert_agrees::<document::Entity, _>(&tx).await;
     }
@@ -95,20 +107,31 @@ async fn a_set_made_anew_is_made_so() {
     change.update(&replica).await.unwrap();
     assert_eq!(tags(&replica).await, json!(["b", "z"]));
     let removed = cells(&replica, "documents").await;
-    assert!(removed.iter().any(|cell| cell.contains("\"a\"") && cell.contains("rem")), "{removed:?}");
+    assert!(
+        removed
+            .iter()
+            .any(|cell| cell.contains("\"a\"") && cell.contains("rem")),
+        "{removed:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_array_type_of_the_users_own_is_put_in_order_and_made_so() {
     let replica = replica_of::<labelled::Entity>("node-1").await;
-    let row = labelled::ActiveModel { id: Set("a".into()), labels: Set(labels(&["z", "b", "z", "a"])) };
+    let row = labelled::ActiveModel {
+        id: Set("a".into()),
+        labels: Set(labels(&["z", "b", "z", "a"])),
+    };
     let row = row.insert(&replica).await.unwrap();
     assert_eq!(row.labels, labels(&["a", "b", "z"]));
     assert_eq!(stored(&replica, "labelled", "labels").await, r#"["a","b","z"]"#);
-    labelled::ActiveModel { labels: Set(labels(&["y", "a"])), ..row.into_active_model() }
-        .update(&replica)
-        .await
-        .unwrap();
+    labelled::ActiveModel {
+        labels: Set(labels(&["y", "a"])),
+        ..row.into_active_model()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_agrees::<labelled::Entity, _>(&replica).await;
     assert_eq!(stored(&replica, "labelled", "labels").await, r#"["a","y"]"#);
 }
@@ -128,7 +151,7 @@ async fn raw_sql_writes_a_set_in_order_too() {
         .unwrap();
     assert_eq!(stored(&replica, "documents", "tags").await, r#"["c","d"]"#);
     assert_eq!(tags(&replica).await, json!(["c", "d"]));
-    let nested = r#"UPDATE documents SET tags = json_insert(tags, '$[#]', 'a') WHERE id = 'a'"#;
+    let nested = r"UPDATE documents SET tags = json_insert(tags, '$[#]', 'a') WHERE id = 'a'";
     execute(&replica, nested, []).await;
     assert_eq!(tags(&replica).await, json!(["a", "c", "d"]));
 }
@@ -151,7 +174,12 @@ async fn what_is_no_array_is_refused_and_nothing_written() {
 async fn rows_are_put_in_order_set_wise() {
     let (db, statements) = grove_crdt_tests::Statements::of_memory().await;
     grove_crdt_tests::create_table(&db, labelled::Entity).await.unwrap();
-    let replica = grove_crdt_tests::builder("n").0.entity::<labelled::Entity>().open(db).await.unwrap();
+    let replica = grove_crdt_tests::builder("n")
+        .0
+        .entity::<labelled::Entity>()
+        .open(db)
+        .await
+        .unwrap();
     let mut counts = Vec::new();
     for (prefix, rows) in [("a", 5), ("b", 500)] {
         statements.take();
@@ -159,7 +187,10 @@ async fn rows_are_put_in_order_set_wise() {
             id: Set(format!("{prefix}{n}")),
             labels: Set(labels(&["z", "a"])),
         });
-        labelled::Entity::insert_many(rows).exec_without_returning(&replica).await.unwrap();
+        labelled::Entity::insert_many(rows)
+            .exec_without_returning(&replica)
+            .await
+            .unwrap();
         counts.push(statements.take().len());
         assert_agrees::<labelled::Entity, _>(&replica).await;
     }

@@ -10,7 +10,11 @@ use sea_orm::{
 use super::{documents, draft, epochs, execute, sql};
 
 async fn known(replica: &grove_crdt::Replica) -> Vec<String> {
-    epochs(replica, "documents").await.into_iter().map(|(pk, _)| pk).collect()
+    epochs(replica, "documents")
+        .await
+        .into_iter()
+        .map(|(pk, _)| pk)
+        .collect()
 }
 
 #[tokio::test]
@@ -62,7 +66,10 @@ async fn an_inner_rollback_takes_back_only_the_inner() {
         tx.commit().await.unwrap();
         assert_agrees::<document::Entity, _>(&replica).await;
     }
-    assert_eq!(known(&replica).await, ["drop-after", "drop-outer", "rollback-after", "rollback-outer"]);
+    assert_eq!(
+        known(&replica).await,
+        ["drop-after", "drop-outer", "rollback-after", "rollback-outer"]
+    );
 }
 
 #[tokio::test]
@@ -96,10 +103,14 @@ async fn what_was_written_out_inside_a_savepoint_goes_with_it() {
     draft("after").insert(&tx).await.unwrap();
     assert_agrees::<document::Entity, _>(&tx).await;
     let inner = tx.begin().await.unwrap();
-    document::ActiveModel { id: Unchanged("before".into()), title: Set("new".into()), ..Default::default() }
-        .update(&inner)
-        .await
-        .unwrap();
+    document::ActiveModel {
+        id: Unchanged("before".into()),
+        title: Set("new".into()),
+        ..Default::default()
+    }
+    .update(&inner)
+    .await
+    .unwrap();
     assert_agrees::<document::Entity, _>(&inner).await;
     inner.commit().await.unwrap();
     assert_agrees::<document::Entity, _>(&tx).await;
@@ -131,7 +142,10 @@ async fn savepoints_that_end_out_of_order_spoil_the_transaction() {
 async fn insert_many(tx: &ReplicaTransaction, from: usize, to: usize) {
     for start in (from..to).step_by(5_000) {
         let rows = (start..(start + 5_000).min(to)).map(|n| draft(&format!("{n:06}")));
-        document::Entity::insert_many(rows).exec_without_returning(tx).await.unwrap();
+        document::Entity::insert_many(rows)
+            .exec_without_returning(tx)
+            .await
+            .unwrap();
     }
 }
 
@@ -149,10 +163,23 @@ async fn more_than_the_log_holds_is_written_early_and_rolled_back_with_its_savep
     insert_many(&tx, 30_000, 36_000).await;
     execute(&tx, "DELETE FROM documents WHERE id >= '010000' AND id < '030000'", []).await;
     tx.commit().await.unwrap();
-    assert_eq!(epochs(&replica, "documents").await.iter().filter(|(_, e)| e % 2 == 1).count(), 16_000);
+    assert_eq!(
+        epochs(&replica, "documents")
+            .await
+            .iter()
+            .filter(|(_, e)| e % 2 == 1)
+            .count(),
+        16_000
+    );
     assert_eq!(document::Entity::find().all(&replica).await.unwrap().len(), 16_000);
     let titles = sql("SELECT count(*) FROM _documents_crdt WHERE state LIKE '%\"x\"%'", []);
-    let titles: i64 = replica.query_one_raw(titles).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+    let titles: i64 = replica
+        .query_one_raw(titles)
+        .await
+        .unwrap()
+        .unwrap()
+        .try_get_by_index(0)
+        .unwrap();
     assert_eq!(titles, 100);
 }
 
@@ -165,10 +192,16 @@ async fn one_transaction_is_one_version_and_one_clock_value() {
     tx.commit().await.unwrap();
     let distinct = "SELECT count(DISTINCT version) * 10 + count(DISTINCT hlc_ts || '.' || hlc_counter), max(version) FROM _documents_crdt";
     let row = replica.query_one_raw(sql(distinct, [])).await.unwrap().unwrap();
-    assert_eq!((row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()), (11_i64, 1_i64));
+    assert_eq!(
+        (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()),
+        (11_i64, 1_i64)
+    );
     draft("c").insert(&replica).await.unwrap();
     let row = replica.query_one_raw(sql(distinct, [])).await.unwrap().unwrap();
-    assert_eq!((row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()), (22_i64, 2_i64));
+    assert_eq!(
+        (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()),
+        (22_i64, 2_i64)
+    );
 }
 
 #[tokio::test]
@@ -201,11 +234,18 @@ async fn a_closure_commits_on_ok_and_rolls_back_on_err() {
 async fn a_read_only_transaction_writes_nothing() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
-    let tx = replica.begin_with_config(None, Some(AccessMode::ReadOnly)).await.unwrap();
+    let tx = replica
+        .begin_with_config(None, Some(AccessMode::ReadOnly))
+        .await
+        .unwrap();
     assert_eq!(document::Entity::find().all(&tx).await.unwrap().len(), 1);
     let error = draft("b").insert(&tx).await.unwrap_err().to_string();
     assert!(error.contains("read-only transaction"), "{error}");
-    let error = tx.execute_unprepared("DELETE FROM documents").await.unwrap_err().to_string();
+    let error = tx
+        .execute_unprepared("DELETE FROM documents")
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("read-only transaction"), "{error}");
     tx.commit().await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;

@@ -16,12 +16,27 @@ async fn entity_insert_and_insert_many() {
     let replica = documents().await;
     let result = document::Entity::insert(draft("a")).exec(&replica).await.unwrap();
     assert_eq!(result.last_insert_id, "a");
-    document::Entity::insert(draft("b")).exec_with_returning(&replica).await.unwrap();
-    document::Entity::insert(draft("c")).exec_without_returning(&replica).await.unwrap();
-    document::Entity::insert_many(["d", "e"].map(draft)).exec(&replica).await.unwrap();
-    let rows = document::Entity::insert_many(["f", "g"].map(draft)).exec_with_returning(&replica).await.unwrap();
+    document::Entity::insert(draft("b"))
+        .exec_with_returning(&replica)
+        .await
+        .unwrap();
+    document::Entity::insert(draft("c"))
+        .exec_without_returning(&replica)
+        .await
+        .unwrap();
+    document::Entity::insert_many(["d", "e"].map(draft))
+        .exec(&replica)
+        .await
+        .unwrap();
+    let rows = document::Entity::insert_many(["f", "g"].map(draft))
+        .exec_with_returning(&replica)
+        .await
+        .unwrap();
     assert_eq!(rows.len(), 2);
-    document::Entity::insert_many(["h", "i"].map(draft)).exec_without_returning(&replica).await.unwrap();
+    document::Entity::insert_many(["h", "i"].map(draft))
+        .exec_without_returning(&replica)
+        .await
+        .unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_eq!(cells(&replica, "documents").await.len(), 9);
 }
@@ -31,10 +46,16 @@ async fn a_failing_insert_many_leaves_no_trace() {
     let replica = documents().await;
     draft("b").insert(&replica).await.unwrap();
     let before = cells(&replica, "documents").await;
-    document::Entity::insert_many(["a", "b"].map(draft)).exec(&replica).await.unwrap_err();
+    document::Entity::insert_many(["a", "b"].map(draft))
+        .exec(&replica)
+        .await
+        .unwrap_err();
     assert_eq!(cells(&replica, "documents").await, before);
     let tx = replica.begin().await.unwrap();
-    document::Entity::insert_many(["a", "b"].map(draft)).exec(&tx).await.unwrap_err();
+    document::Entity::insert_many(["a", "b"].map(draft))
+        .exec(&tx)
+        .await
+        .unwrap_err();
     draft("c").insert(&tx).await.unwrap();
     tx.commit().await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
@@ -43,9 +64,15 @@ async fn a_failing_insert_many_leaves_no_trace() {
 #[tokio::test]
 async fn update_many_with_expressions_is_what_it_does_to_each_row() {
     let replica = documents().await;
-    document::Entity::insert_many(["a", "b", "c"].map(draft)).exec(&replica).await.unwrap();
+    document::Entity::insert_many(["a", "b", "c"].map(draft))
+        .exec(&replica)
+        .await
+        .unwrap();
     let result = document::Entity::update_many()
-        .col_expr(document::Column::ViewCount, Expr::col(document::Column::ViewCount).add(1))
+        .col_expr(
+            document::Column::ViewCount,
+            Expr::col(document::Column::ViewCount).add(1),
+        )
         .col_expr(document::Column::Title, Expr::cust("title || id"))
         .filter(document::Column::Id.is_in(["a", "c", "x"]))
         .exec(&replica)
@@ -56,7 +83,10 @@ async fn update_many_with_expressions_is_what_it_does_to_each_row() {
     let shown = replica.inspect::<document::Entity>("c").await.unwrap().to_string();
     assert!(shown.contains("view_count (counter): 11 [node-1: +11 -0]"), "{shown}");
     let shown = document::Entity::update_many()
-        .set(document::ActiveModel { tags: Set(OrSet::from(["b".to_owned()])), ..Default::default() })
+        .set(document::ActiveModel {
+            tags: Set(OrSet::from(["b".to_owned()])),
+            ..Default::default()
+        })
         .filter(document::Column::ViewCount.gt(10))
         .exec_with_returning(&replica)
         .await
@@ -85,7 +115,10 @@ async fn updates_that_match_or_change_nothing_leave_no_trace() {
 #[tokio::test]
 async fn delete_many_and_delete_by_id() {
     let replica = documents().await;
-    document::Entity::insert_many(["a", "b", "c", "d"].map(draft)).exec(&replica).await.unwrap();
+    document::Entity::insert_many(["a", "b", "c", "d"].map(draft))
+        .exec(&replica)
+        .await
+        .unwrap();
     document::Entity::delete_by_id("a").exec(&replica).await.unwrap();
     document::Entity::delete_by_id("x").exec(&replica).await.unwrap();
     let gone = document::Entity::delete_many()
@@ -104,32 +137,65 @@ async fn delete_many_and_delete_by_id() {
 #[tokio::test]
 async fn raw_sql_with_bound_values_in_every_form() {
     let replica = documents().await;
-    document::Entity::insert_many(["a", "b", "c"].map(draft)).exec(&replica).await.unwrap();
+    document::Entity::insert_many(["a", "b", "c"].map(draft))
+        .exec(&replica)
+        .await
+        .unwrap();
     let cases: [(&str, Vec<sea_orm::Value>); 12] = [
-        ("UPDATE documents SET title = ?, view_count = view_count - ? WHERE id = ?", vec!["t".into(), 3.into(), "a".into()]),
-        ("UPDATE documents SET title = ?2 WHERE id = ?1", vec!["b".into(), "numbered".into()]),
-        ("UPDATE documents AS d SET title = d.id || ? WHERE d.id IN (?, ?)", vec!["!".into(), "a".into(), "c".into()]),
-        (r#"UPDATE "documents" SET "title" = 'it''s; fine' WHERE "documents"."id" = ?"#, vec!["a".into()]),
+        (
+            "UPDATE documents SET title = ?, view_count = view_count - ? WHERE id = ?",
+            vec!["t".into(), 3.into(), "a".into()],
+        ),
+        (
+            "UPDATE documents SET title = ?2 WHERE id = ?1",
+            vec!["b".into(), "numbered".into()],
+        ),
+        (
+            "UPDATE documents AS d SET title = d.id || ? WHERE d.id IN (?, ?)",
+            vec!["!".into(), "a".into(), "c".into()],
+        ),
+        (
+            r#"UPDATE "documents" SET "title" = 'it''s; fine' WHERE "documents"."id" = ?"#,
+            vec!["a".into()],
+        ),
         ("update Documents set TITLE = 'case' where ID = ?", vec!["c".into()]),
-        ("UPDATE main.documents SET title = 'main' WHERE id = ?", vec!["b".into()]),
+        (
+            "UPDATE main.documents SET title = 'main' WHERE id = ?",
+            vec!["b".into()],
+        ),
         (
             "UPDATE documents SET view_count = (SELECT max(view_count) + ? FROM documents) \
              WHERE id IN (SELECT id FROM documents WHERE title LIKE ? ORDER BY id LIMIT ?)",
             vec![1.into(), "%a%".into(), 2.into()],
         ),
-        ("UPDATE documents SET (title, view_count) = (?, 5) WHERE id = 'a'", vec!["tuple".into()]),
+        (
+            "UPDATE documents SET (title, view_count) = (?, 5) WHERE id = 'a'",
+            vec!["tuple".into()],
+        ),
         (
             "UPDATE documents SET title = o.title || ? FROM documents AS o WHERE o.id = ? AND documents.id <> o.id",
             vec!["~".into(), "a".into()],
         ),
-        ("INSERT INTO documents SELECT id || ?, title, view_count, tags, author FROM documents WHERE id < ?", vec!["2".into(), "c".into()]),
-        ("INSERT INTO documents VALUES (?, ?, -5, '[]', NULL), ('z', 'z', 0, '[\"q\"]', ?)", vec!["y".into(), "why".into(), "me".into()]),
-        ("DELETE FROM documents AS d WHERE EXISTS (SELECT 1 FROM documents AS o WHERE o.id = d.id || ?)", vec!["2".into()]),
+        (
+            "INSERT INTO documents SELECT id || ?, title, view_count, tags, author FROM documents WHERE id < ?",
+            vec!["2".into(), "c".into()],
+        ),
+        (
+            "INSERT INTO documents VALUES (?, ?, -5, '[]', NULL), ('z', 'z', 0, '[\"q\"]', ?)",
+            vec!["y".into(), "why".into(), "me".into()],
+        ),
+        (
+            "DELETE FROM documents AS d WHERE EXISTS (SELECT 1 FROM documents AS o WHERE o.id = d.id || ?)",
+            vec!["2".into()],
+        ),
     ];
     for (text, values) in cases {
         let before = cells(&replica, "documents").await;
         let statement = Statement::from_sql_and_values(DbBackend::Sqlite, text, values);
-        let result = replica.execute_raw(statement).await.unwrap_or_else(|error| panic!("{text}: {error}"));
+        let result = replica
+            .execute_raw(statement)
+            .await
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
         assert!(result.rows_affected() > 0, "{text}");
         assert_agrees::<document::Entity, _>(&replica).await;
         assert_ne!(cells(&replica, "documents").await, before, "{text}");
@@ -150,7 +216,10 @@ async fn comments_case_and_whitespace_hide_nothing() {
     .into_iter()
     .enumerate()
     {
-        replica.execute_unprepared(text).await.unwrap_or_else(|error| panic!("{text}: {error}"));
+        replica
+            .execute_unprepared(text)
+            .await
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_agrees::<document::Entity, _>(&replica).await;
         assert_eq!(epochs(&replica, "documents").await.len(), n + 1, "{text}");
     }
@@ -159,8 +228,16 @@ async fn comments_case_and_whitespace_hide_nothing() {
 #[tokio::test]
 async fn a_query_that_writes_gives_its_rows_and_is_recorded() {
     let replica = documents().await;
-    document::Entity::insert_many(["a", "b"].map(draft)).exec(&replica).await.unwrap();
-    let update = || sql("UPDATE documents SET view_count = view_count + 1 RETURNING view_count", []);
+    document::Entity::insert_many(["a", "b"].map(draft))
+        .exec(&replica)
+        .await
+        .unwrap();
+    let update = || {
+        sql(
+            "UPDATE documents SET view_count = view_count + 1 RETURNING view_count",
+            [],
+        )
+    };
     let one = replica.query_one_raw(update()).await.unwrap().unwrap();
     assert_eq!(one.try_get_by_index::<i64>(0).unwrap(), 11);
     assert_agrees::<document::Entity, _>(&replica).await;
@@ -171,7 +248,13 @@ async fn a_query_that_writes_gives_its_rows_and_is_recorded() {
     let tx = replica.begin().await.unwrap();
     let streamed: Vec<_> = tx.stream_raw(update()).await.unwrap().try_collect().await.unwrap();
     assert_eq!(streamed.len(), 2);
-    let read: Vec<_> = document::Entity::find().stream(&tx).await.unwrap().try_collect().await.unwrap();
+    let read: Vec<_> = document::Entity::find()
+        .stream(&tx)
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
     assert_eq!(read[1].view_count, 14);
     tx.commit().await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
@@ -181,9 +264,22 @@ async fn a_query_that_writes_gives_its_rows_and_is_recorded() {
 async fn a_table_that_is_not_replicated_is_left_alone() {
     let replica = super::documents_after(&["CREATE TABLE notes (id INTEGER PRIMARY KEY, documents TEXT)"]).await;
     execute(&replica, "INSERT INTO notes (documents) VALUES ('documents')", []).await;
-    execute(&replica, "REPLACE INTO notes (id, documents) SELECT 1, id FROM documents", []).await;
-    execute(&replica, "WITH d AS (SELECT 1 AS id) DELETE FROM notes WHERE id IN (SELECT id FROM d)", []).await;
-    replica.execute_unprepared("CREATE TABLE other (id INTEGER); CREATE INDEX others ON other (id)").await.unwrap();
+    execute(
+        &replica,
+        "REPLACE INTO notes (id, documents) SELECT 1, id FROM documents",
+        [],
+    )
+    .await;
+    execute(
+        &replica,
+        "WITH d AS (SELECT 1 AS id) DELETE FROM notes WHERE id IN (SELECT id FROM d)",
+        [],
+    )
+    .await;
+    replica
+        .execute_unprepared("CREATE TABLE other (id INTEGER); CREATE INDEX others ON other (id)")
+        .await
+        .unwrap();
     assert!(cells(&replica, "documents").await.is_empty());
 }
 
@@ -194,7 +290,12 @@ async fn a_read_waits_for_no_writer() {
     let file = grove_crdt_tests::TempDb::new();
     let db = file.connect().await;
     grove_crdt_tests::create_table(&db, document::Entity).await.unwrap();
-    let replica = grove_crdt_tests::builder("n").0.entity::<document::Entity>().open(db).await.unwrap();
+    let replica = grove_crdt_tests::builder("n")
+        .0
+        .entity::<document::Entity>()
+        .open(db)
+        .await
+        .unwrap();
     let tx = replica.begin().await.unwrap();
     draft("a").insert(&tx).await.unwrap();
     for text in [
@@ -203,7 +304,10 @@ async fn a_read_waits_for_no_writer() {
         "/* how many */ SELECT count(*) FROM documents WHERE id <> ';'",
         "VALUES (0)",
     ] {
-        let read = tokio::time::timeout(std::time::Duration::from_millis(500), replica.query_one_raw(sql(text, [])));
+        let read = tokio::time::timeout(
+            std::time::Duration::from_millis(500),
+            replica.query_one_raw(sql(text, [])),
+        );
         let row = read.await.unwrap_or_else(|_| panic!("{text} waits")).unwrap().unwrap();
         assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 0);
     }

@@ -12,27 +12,46 @@ use super::{documents_after, execute};
 const ROW: &str = r#"INSERT INTO documents VALUES ('a', 'old', 5, '["x","y"]', 'ann')"#;
 
 fn change() -> document::ActiveModel {
-    document::ActiveModel { id: Unchanged("a".into()), ..Default::default() }
+    document::ActiveModel {
+        id: Unchanged("a".into()),
+        ..Default::default()
+    }
 }
 
 #[tokio::test]
 async fn an_announced_change_adopts_what_the_row_was() {
     let replica = documents_after(&[ROW]).await;
-    document::ActiveModel { title: Set("new".into()), ..change() }.update(&replica).await.unwrap();
+    document::ActiveModel {
+        title: Set("new".into()),
+        ..change()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
-    document::ActiveModel::increment_view_count(&replica, "a", 2).await.unwrap();
+    document::ActiveModel::increment_view_count(&replica, "a", 2)
+        .await
+        .unwrap();
     let shown = replica.inspect::<document::Entity>("a").await.unwrap().to_string();
-    assert!(shown.contains("view_count (counter): 7 [node-1: +2 -0] [~: +5 -0]"), "{shown}");
+    assert!(
+        shown.contains("view_count (counter): 7 [node-1: +2 -0] [~: +5 -0]"),
+        "{shown}"
+    );
     assert!(shown.contains(r#"title (lww): "new" (node=node-1"#), "{shown}");
 }
 
 #[tokio::test]
 async fn a_first_increment_adopts_what_was_before_it() {
     let replica = documents_after(&[ROW]).await;
-    document::ActiveModel::increment_view_count(&replica, "a", 2).await.unwrap();
+    document::ActiveModel::increment_view_count(&replica, "a", 2)
+        .await
+        .unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     let shown = replica.inspect::<document::Entity>("a").await.unwrap().to_string();
-    assert!(shown.contains("view_count (counter): 7 [node-1: +2 -0] [~: +5 -0]"), "{shown}");
+    assert!(
+        shown.contains("view_count (counter): 7 [node-1: +2 -0] [~: +5 -0]"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
@@ -42,7 +61,13 @@ async fn steps_of_a_set_adopt_the_elements_that_were_there() {
     let mut tags = doc.tags.clone();
     tags.remove(&"x".to_owned());
     tags.insert("z".to_owned());
-    document::ActiveModel { tags: Set(tags), ..doc.into_active_model() }.update(&replica).await.unwrap();
+    document::ActiveModel {
+        tags: Set(tags),
+        ..doc.into_active_model()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_eq!(super::field(&replica, "a", "tags").await, serde_json::json!(["y", "z"]));
 }
@@ -57,10 +82,21 @@ async fn a_transaction_of_several_changes_adopts_what_the_row_was() {
         for step in [order % 3, (order + 1 + order / 3) % 3, (order + 2 - order / 3) % 3] {
             match step {
                 0 => {
-                    document::ActiveModel { title: Set("new".into()), ..change() }.update(&tx).await.unwrap();
+                    document::ActiveModel {
+                        title: Set("new".into()),
+                        ..change()
+                    }
+                    .update(&tx)
+                    .await
+                    .unwrap();
                 }
                 1 => {
-                    execute(&tx, r#"UPDATE documents SET tags = '["y","z"]', view_count = view_count - 1"#, []).await;
+                    execute(
+                        &tx,
+                        r#"UPDATE documents SET tags = '["y","z"]', view_count = view_count - 1"#,
+                        [],
+                    )
+                    .await;
                 }
                 _ => document::ActiveModel::increment_view_count(&tx, "a", 3).await.unwrap(),
             }
@@ -69,17 +105,26 @@ async fn a_transaction_of_several_changes_adopts_what_the_row_was() {
         assert_agrees::<document::Entity, _>(&replica).await;
         let shown = replica.inspect::<document::Entity>("a").await.unwrap().to_string();
         assert!(shown.contains("[node-1: +2 -0] [~: +5 -0]"), "order {order}: {shown}");
-        assert!(shown.contains(r#"title (lww): "new" (node=node-1"#), "order {order}: {shown}");
+        assert!(
+            shown.contains(r#"title (lww): "new" (node=node-1"#),
+            "order {order}: {shown}"
+        );
         let cells = cells(&replica, "documents").await;
-        assert!(cells.iter().any(|cell| cell.contains("\"x\"") && cell.contains("rem")), "order {order}: {cells:#?}");
+        assert!(
+            cells.iter().any(|cell| cell.contains("\"x\"") && cell.contains("rem")),
+            "order {order}: {cells:#?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_plain_value_adopts_what_was_before_it() {
     let replica = documents_after(&[ROW]).await;
-    let change =
-        document::ActiveModel { view_count: Set(1), tags: Set(OrSet::from(["y".to_owned()])), ..change() };
+    let change = document::ActiveModel {
+        view_count: Set(1),
+        tags: Set(OrSet::from(["y".to_owned()])),
+        ..change()
+    };
     change.update(&replica).await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     let shown = replica.inspect::<document::Entity>("a").await.unwrap().to_string();
@@ -98,7 +143,13 @@ async fn a_deleted_row_is_remembered_as_deleted() {
 #[tokio::test]
 async fn a_change_of_what_stays_local_adopts_nothing() {
     let replica = documents_after(&[ROW]).await;
-    document::ActiveModel { author: Set(None), ..change() }.update(&replica).await.unwrap();
+    document::ActiveModel {
+        author: Set(None),
+        ..change()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
     execute(&replica, "UPDATE documents SET author = 'bob'", []).await;
     assert!(cells(&replica, "documents").await.is_empty());
 }

@@ -35,11 +35,18 @@ async fn users() -> Replica {
 }
 
 fn user(id: &str, email: Option<&str>) -> user::ActiveModel {
-    user::ActiveModel { id: Set(id.into()), email: Set(email.map(str::to_owned)), logins: Set(1) }
+    user::ActiveModel {
+        id: Set(id.into()),
+        email: Set(email.map(str::to_owned)),
+        logins: Set(1),
+    }
 }
 
 fn titled(id: &str, title: &str) -> document::ActiveModel {
-    document::ActiveModel { title: Set(title.to_owned()), ..draft(id) }
+    document::ActiveModel {
+        title: Set(title.to_owned()),
+        ..draft(id)
+    }
 }
 
 #[tokio::test]
@@ -48,12 +55,20 @@ async fn do_nothing_leaves_what_is_there() {
     draft("a").insert(&replica).await.unwrap();
     let conflict = OnConflict::column(document::Column::Id).do_nothing().to_owned();
     let rows = ["a", "b"].map(|id| titled(id, "new"));
-    document::Entity::insert_many(rows).on_conflict(conflict.clone()).exec_without_returning(&replica).await.unwrap();
+    document::Entity::insert_many(rows)
+        .on_conflict(conflict.clone())
+        .exec_without_returning(&replica)
+        .await
+        .unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_eq!(field(&replica, "a", "title").await, json!("title of a"));
     assert_eq!(field(&replica, "b", "title").await, json!("new"));
     let before = cells(&replica, "documents").await;
-    let again = document::Entity::insert(titled("a", "again")).on_conflict(conflict).do_nothing().exec(&replica).await;
+    let again = document::Entity::insert(titled("a", "again"))
+        .on_conflict(conflict)
+        .do_nothing()
+        .exec(&replica)
+        .await;
     assert!(matches!(again, Ok(TryInsertResult::Conflicted)), "{again:?}");
     let ignore = "INSERT OR IGNORE INTO documents VALUES ('a', 'ignored', 0, '[]', NULL)";
     execute(&replica, ignore, []).await;
@@ -66,16 +81,26 @@ async fn do_update_changes_what_is_there() {
     draft("a").insert(&replica).await.unwrap();
     let conflict = OnConflict::column(document::Column::Id)
         .update_columns([document::Column::Title])
-        .value(document::Column::ViewCount, sea_orm::sea_query::Expr::cust("documents.view_count + excluded.view_count"))
+        .value(
+            document::Column::ViewCount,
+            sea_orm::sea_query::Expr::cust("documents.view_count + excluded.view_count"),
+        )
         .to_owned();
     let rows = ["a", "b"].map(|id| titled(id, "new"));
-    document::Entity::insert_many(rows).on_conflict(conflict.clone()).exec(&replica).await.unwrap();
+    document::Entity::insert_many(rows)
+        .on_conflict(conflict.clone())
+        .exec(&replica)
+        .await
+        .unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
     let shown = replica.inspect::<document::Entity>("a").await.unwrap().to_string();
     assert!(shown.contains("20 [node-1: +20 -0]"), "{shown}");
     assert_eq!(field(&replica, "a", "title").await, json!("new"));
     assert!(epochs(&replica, "documents").await.iter().all(|(_, epoch)| *epoch == 1));
-    let row = document::Entity::insert(titled("a", "newer")).on_conflict(conflict).exec_with_returning(&replica).await;
+    let row = document::Entity::insert(titled("a", "newer"))
+        .on_conflict(conflict)
+        .exec_with_returning(&replica)
+        .await;
     assert_eq!(row.unwrap().view_count, 30);
     assert_agrees::<document::Entity, _>(&replica).await;
 }
@@ -88,7 +113,11 @@ async fn a_conflict_of_another_unique_column_changes_that_row() {
         .value(user::Column::Logins, sea_orm::sea_query::Expr::cust("users.logins + 1"))
         .to_owned();
     let rows = [user("b", Some("a@x")), user("c", Some("c@x"))];
-    user::Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(&replica).await.unwrap();
+    user::Entity::insert_many(rows)
+        .on_conflict(conflict)
+        .exec_without_returning(&replica)
+        .await
+        .unwrap();
     assert_agrees::<user::Entity, _>(&replica).await;
     let known: Vec<_> = epochs(&replica, "users").await.into_iter().map(|(pk, _)| pk).collect();
     assert_eq!(known, ["a", "c"]);
@@ -128,8 +157,14 @@ async fn upserts_that_cannot_be_followed_are_refused() {
     for (text, says) in [
         ("REPLACE INTO users VALUES ('b', 'a@x', 0)", "REPLACE"),
         ("INSERT OR REPLACE INTO users VALUES ('b', 'a@x', 0)", "REPLACE"),
-        ("INSERT INTO users VALUES ('a', 'z', 0) ON CONFLICT DO UPDATE SET logins = 5", "columns in conflict"),
-        ("INSERT INTO users VALUES ('b', 'a@x', 0) ON CONFLICT (email) DO UPDATE SET id = 'c'", "changes the key"),
+        (
+            "INSERT INTO users VALUES ('a', 'z', 0) ON CONFLICT DO UPDATE SET logins = 5",
+            "columns in conflict",
+        ),
+        (
+            "INSERT INTO users VALUES ('b', 'a@x', 0) ON CONFLICT (email) DO UPDATE SET id = 'c'",
+            "changes the key",
+        ),
         ("INSERT INTO users VALUES ('x' || 'y', 'e', 0)", "computed key"),
         ("INSERT INTO users SELECT hex(randomblob(4)), 'e', 0", "random"),
     ] {
@@ -157,5 +192,13 @@ async fn an_upsert_from_a_query() {
         execute(&replica, upsert, ["2".into(), "b".into()]).await;
     }
     assert_agrees::<user::Entity, _>(&replica).await;
-    assert_eq!(user::Entity::find_by_id("a").one(&replica).await.unwrap().unwrap().logins, 7);
+    assert_eq!(
+        user::Entity::find_by_id("a")
+            .one(&replica)
+            .await
+            .unwrap()
+            .unwrap()
+            .logins,
+        7
+    );
 }

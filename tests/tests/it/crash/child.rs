@@ -78,7 +78,7 @@ async fn life() {
     let one = write(Writer::new(replica.clone(), &format!("{}a", given[LIFE]), seed));
     let other = write(Writer::new(replica.clone(), &format!("{}b", given[LIFE]), !seed));
     // Some lives sync all the time; in others the two sides drift apart, and meet where they least expect it.
-    let pause = Duration::from_millis(if seed % 2 == 0 { 10 } else { 120 });
+    let pause = Duration::from_millis(if seed.is_multiple_of(2) { 10 } else { 120 });
     // None of them ends, but by a panic.
     tokio::join!(
         async { tokio::spawn(one).await.unwrap() },

@@ -7,25 +7,31 @@ use std::sync::{
 
 use grove_crdt::{OrSet, Replica};
 use grove_crdt_tests::{builder, cells, create_table, entities::document, replica_of, rows};
-use sea_orm::{ActiveValue::Set, ConnectOptions, Database, EntityTrait, ExprTrait as _, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ConnectOptions, Database, DatabaseConnection, EntityTrait, ExprTrait as _, sea_query::Expr,
+};
 
 use super::support::{changes_of, number, push, total_changes};
 
 const TABLE: &[&str] = &["documents"];
 
-/// A replica whose statements are counted.
-async fn counted(node: &str) -> (Replica, Arc<AtomicUsize>) {
+/// A database whose statements are counted.
+async fn counted_db() -> (DatabaseConnection, Arc<AtomicUsize>) {
     let mut options = ConnectOptions::new("sqlite::memory:");
     options.max_connections(1).sqlx_logging(false);
     let mut db = Database::connect(options).await.unwrap();
     let count = Arc::new(AtomicUsize::new(0));
     let counter = count.clone();
     db.set_metric_callback(move |info| {
-        if std::env::var_os("SHOW_STATEMENTS").is_some() {
-            println!("{:.160}", info.statement.sql);
-        }
+        assert!(!info.statement.sql.is_empty());
         counter.fetch_add(1, Ordering::SeqCst);
     });
+    (db, count)
+}
+
+/// A replica whose statements are counted.
+async fn counted(node: &str) -> (Replica, Arc<AtomicUsize>) {
+    let (db, count) = counted_db().await;
     create_table(&db, document::Entity).await.unwrap();
     let replica = builder(node).0.entity::<document::Entity>().open(db).await.unwrap();
     (replica, count)
@@ -125,4 +131,47 @@ async fn a_merge_that_changes_nothing_writes_nothing_and_takes_no_version() {
         cells(&replica, "documents").await,
     );
     assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn a_page_of_children_without_their_parents_is_parked_and_released_set_wise() {
+    use super::library::{SHELVES, book, books, library, put_shelf, shelf};
+    let (origin, _) = library("origin").await;
+    let tx = sea_orm::TransactionTrait::begin(&origin).await.unwrap();
+    let shelves = (0..300).map(|n| shelf::ActiveModel {
+        id: Set(format!("s{n}")),
+        name: Set(format!("shelf {n}")),
+        within: Set(None),
+    });
+    shelf::Entity::insert_many(shelves).exec(&tx).await.unwrap();
+    let rows = (0..300).map(|n| book::ActiveModel {
+        id: Set(format!("b{n}")),
+        shelf: Set(Some(format!("s{n}"))),
+        title: Set(None),
+        copies: Set(1),
+        pages: Set(1),
+        note: Set(None),
+    });
+    book::Entity::insert_many(rows).exec(&tx).await.unwrap();
+    sea_orm::TransactionSession::commit(tx).await.unwrap();
+    let (db, count) = counted_db().await;
+    for statement in [SHELVES, &books("")] {
+        sea_orm::ConnectionTrait::execute_unprepared(&db, statement)
+            .await
+            .unwrap();
+    }
+    let builder = builder("replica").0.entity::<shelf::Entity>().entity::<book::Entity>();
+    let replica = builder.open(db).await.unwrap();
+    push(&origin, &replica, &[]).await;
+    let children = changes_of(&origin, &["books"]).await;
+    let parking = statements_of(&count, push(&origin, &replica, &children)).await;
+    assert_eq!(replica.parked().await.unwrap().len(), 300);
+    // Something else comes: they are tried, and go on waiting.
+    put_shelf(&origin, "other", "other").await;
+    let other = changes_of(&origin, &["shelves"]).await;
+    let waiting = statements_of(&count, push(&origin, &replica, &other[300..])).await;
+    let releasing = statements_of(&count, push(&origin, &replica, &other)).await;
+    assert_eq!(replica.parked().await.unwrap(), []);
+    assert_eq!(number(&replica, "SELECT count(*) FROM books").await, 300);
+    assert_eq!([parking, waiting, releasing], [13, 12, 13]);
 }

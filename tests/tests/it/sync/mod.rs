@@ -3,6 +3,7 @@
 mod adoption;
 mod clocks;
 mod cursors;
+mod dead_letters;
 mod lost_history;
 mod paging;
 mod topology;

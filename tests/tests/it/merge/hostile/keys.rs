@@ -172,8 +172,7 @@ async fn a_text_is_its_own_key_while_every_database_can_hold_it() {
         assert_eq!(
             code(&replica, "documents", pk).await.as_deref(),
             Some("bad_key"),
-            "{:.20?}",
-            pk
+            "{pk:.20?}"
         );
     }
     assert_eq!(total_changes(&replica).await, before);
