@@ -159,6 +159,9 @@ where
         return Ok(active);
     };
     if insert {
+        if session.core.catalog(db).await?.must_compare(&table.name) {
+            return Ok(active);
+        }
         let statement = A::Entity::insert(active.clone()).build(db.get_database_backend());
         let announced = Announced {
             statement,
@@ -207,9 +210,10 @@ where
         return Ok(active);
     };
     let catalog = session.core.catalog(db).await?;
-    let acts = catalog
-        .children_of(&table.name)
-        .any(|key| key.on_delete != Action::Refuse);
+    let acts = catalog.must_compare(&table.name)
+        || catalog
+            .children_of(&table.name)
+            .any(|key| key.on_delete != Action::Refuse);
     let key = key_values(&table, &active);
     // A delete that takes other rows along is captured by comparing rows, like one that nobody announced.
     if let Some(key) = key
@@ -342,6 +346,9 @@ where
     };
     if changed.fields.values().any(|change| *change == FieldChange::MadeSo) {
         catch_up(table, &key, active, operations, &mut changed, db).await?;
+    }
+    if catalog.must_compare(&table.name) {
+        return Ok(());
     }
     let update = A::Entity::update(active.clone()).validate()?;
     let statement = update.build(db.get_database_backend());

@@ -128,7 +128,7 @@ impl<'a> Selection<'a> {
         let target = self.write.target();
         let owner = target.alias.as_ref().unwrap_or(&target.text);
         let mut fragments = self.fragments();
-        let mut list = Vec::new();
+        let mut columns = Vec::new();
         for column in &table.columns {
             let assigned = assignments.iter().find_map(|assignment| match &assignment.target {
                 ast::AssignmentTarget::ColumnName(name) => {
@@ -140,7 +140,7 @@ impl<'a> Selection<'a> {
                 ast::AssignmentTarget::Tuple(_) => None,
             });
             let name = quoted(&column.name);
-            list.push(match assigned {
+            columns.push(match assigned {
                 Some(expr) if column.is_key() => format!("({}) AS {name}", fragments.render(expr)),
                 None if column.is_key() && assignments.iter().any(is_tuple) => {
                     return Err(refusal(
@@ -152,7 +152,7 @@ impl<'a> Selection<'a> {
             });
         }
         let from = self.from(&mut fragments);
-        let sql = format!("SELECT {}{from}", list.join(", "));
+        let sql = format!("SELECT {}{from}", columns.join(", "));
         let rows = query_text(tx, sql, fragments.into_values()).await?;
         rows.iter().map(|row| Ok(table.decode(row)?)).collect()
     }

@@ -202,6 +202,11 @@ impl Session {
         Ok(())
     }
 
+    /// Waits until no statement is being captured, and keeps it so.
+    pub(crate) async fn between_writes(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.capturing.lock().await
+    }
+
     /// Writes out what has been collected, once no statement is being captured.
     pub(crate) async fn flush(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
         let _turn = self.capturing.lock().await;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sea_orm::{DbBackend, Statement, Value};
 use sqlparser::{
-    ast::{self, Expr, ObjectName, ObjectType, TableFactor, visit_expressions_mut, visit_statements},
+    ast::{self, ObjectName, ObjectType, TableFactor, visit_statements},
     dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
     parser::Parser,
 };
@@ -12,6 +12,7 @@ use sqlparser::{
 use crate::{
     entity::Registry,
     error::Error,
+    replica::fragment::number_placeholders,
     store::{catalog::Catalog, schema},
 };
 
@@ -372,52 +373,6 @@ fn delete_relation(delete: &ast::Delete) -> Option<&TableFactor> {
     tables.first().map(|table| &table.relation)
 }
 
-/// Gives every placeholder the number of its value, `#n`, whatever its form was.
-fn number_placeholders(kind: &mut WriteKind, values: usize) -> Result<(), Error> {
-    let mut places = Vec::new();
-    each_placeholder(kind, |value| {
-        places.push((value.span.start.line, value.span.start.column));
-    });
-    places.sort_unstable();
-    let mut unknown = None;
-    each_placeholder(kind, |value| {
-        let ast::Value::Placeholder(text) = &mut value.value else {
-            return;
-        };
-        let place = (value.span.start.line, value.span.start.column);
-        let number = match text.get(1..).unwrap_or_default() {
-            "" => places.binary_search(&place).ok(),
-            digits => digits.parse::<usize>().ok().and_then(|n| n.checked_sub(1)),
-        };
-        match number.filter(|n| *n < values) {
-            Some(n) => *text = format!("#{n}"),
-            None => unknown = Some(text.clone()),
-        }
-    });
-    unknown.map_or(Ok(()), |text| {
-        Err(refusal(
-            format!("a statement whose parameter `{text}` has no value"),
-            "bind a value to each `?`",
-        ))
-    })
-}
-
-fn each_placeholder(kind: &mut WriteKind, mut f: impl FnMut(&mut ast::ValueWithSpan)) {
-    let mut visit = |expr: &mut Expr| {
-        if let Expr::Value(value) = expr
-            && matches!(value.value, ast::Value::Placeholder(_))
-        {
-            f(value);
-        }
-        ControlFlow::<()>::Continue(())
-    };
-    let _ = match kind {
-        WriteKind::Insert(insert) => visit_expressions_mut(insert, &mut visit),
-        WriteKind::Update(update) => visit_expressions_mut(update, &mut visit),
-        WriteKind::Delete(delete) => visit_expressions_mut(delete, &mut visit),
-    };
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,29 +399,5 @@ mod tests {
         ] {
             assert!(!passes_through(sql), "{sql}");
         }
-    }
-
-    #[test]
-    fn placeholders_get_the_numbers_of_their_values() {
-        let parsed = Parser::parse_sql(
-            &SQLiteDialect {},
-            "UPDATE t SET a = ?, b = b + ? WHERE c = ? AND d IN (?, ?)",
-        );
-        let Some(ast::Statement::Update(update)) = parsed.unwrap().pop() else {
-            panic!("an update")
-        };
-        let mut kind = WriteKind::Update(update);
-        number_placeholders(&mut kind, 5).unwrap();
-        let WriteKind::Update(update) = &kind else {
-            panic!("an update")
-        };
-        assert_eq!(
-            update.to_string(),
-            "UPDATE t SET a = #0, b = b + #1 WHERE c = #2 AND d IN (#3, #4)"
-        );
-        let WriteKind::Update(_) = &kind else {
-            panic!("an update")
-        };
-        assert!(number_placeholders(&mut kind, 2).is_err());
     }
 }

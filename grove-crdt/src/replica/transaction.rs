@@ -67,6 +67,8 @@ impl ReplicaTransaction {
     }
 
     async fn nested(&self) -> Result<Self, DbErr> {
+        // Between statements, so that each is on one side of the savepoint.
+        let _turn = self.session.between_writes().await;
         let tx = self.tx()?.begin().await?;
         Ok(Self {
             tx: Some(tx),

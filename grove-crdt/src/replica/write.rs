@@ -138,8 +138,10 @@ where
                 fields,
                 ..Changed::default()
             };
-            let announced = Announced::new(statement.clone(), table, key, Deed::Update(changed));
-            session.log().announced.push(announced);
+            if !catalog.must_compare(&table.name) {
+                let announced = Announced::new(statement.clone(), table, key, Deed::Update(changed));
+                session.log().announced.push(announced);
+            }
         }
         Some(Introduction::Untracked) => {}
         Some(Introduction::Replica(_)) | None => {

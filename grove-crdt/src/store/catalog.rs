@@ -32,6 +32,7 @@ pub(crate) struct ForeignKey {
 pub(crate) struct Catalog {
     columns: BTreeMap<String, Vec<CatalogColumn>>,
     foreign_keys: Vec<ForeignKey>,
+    compared: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ struct CatalogColumn {
 }
 
 impl Catalog {
-    /// Reads the catalog of the connection's main schema: two statements.
+    /// Reads the catalog of the connection's main schema: three statements.
     pub(crate) async fn load<C: ConnectionTrait>(conn: &C) -> Result<Self, DbErr> {
         let backend = conn.get_database_backend();
         let rows = conn
@@ -69,7 +70,12 @@ impl Catalog {
             key.sort();
         }
         let foreign_keys = foreign_keys(conn, &columns, &keys).await?;
-        Ok(Self { columns, foreign_keys })
+        let compared = compared(conn).await?;
+        Ok(Self {
+            columns,
+            foreign_keys,
+            compared,
+        })
     }
 
     /// The table's columns, `None` when there is no such table.
@@ -92,6 +98,12 @@ impl Catalog {
         self.columns
             .get(table)
             .is_some_and(|columns| columns.iter().any(|c| c.generated && c.name == column))
+    }
+
+    /// Whether what a statement does to the table shows only in its rows: a trigger may change what was written, or a key
+    /// may be found by another text than its own (`COLLATE NOCASE`).
+    pub(crate) fn must_compare(&self, table: &str) -> bool {
+        self.compared.contains(table)
     }
 
     /// The foreign keys whose parent is `table`.
@@ -174,6 +186,19 @@ async fn foreign_keys<C: ConnectionTrait>(
         key.parent_columns.push(cased(names(&parent), to));
     }
     Ok(found.into_values().collect())
+}
+
+async fn compared<C: ConnectionTrait>(conn: &C) -> Result<BTreeSet<String>, DbErr> {
+    let rows = conn
+        .query_all_raw(Statement::from_string(
+            conn.get_database_backend(),
+            "SELECT m.name FROM sqlite_master m, sqlite_master t \
+             WHERE m.type = 'table' AND t.type = 'trigger' AND lower(t.tbl_name) = lower(m.name) \
+             UNION SELECT m.name FROM sqlite_master m, pragma_index_list(m.name) i, pragma_index_xinfo(i.name) c \
+             WHERE m.type = 'table' AND i.origin = 'pk' AND c.key = 1 AND upper(c.coll) <> 'BINARY'",
+        ))
+        .await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// A name as the table's own definition has it: foreign keys may write it with other letters' case.

@@ -187,3 +187,39 @@ async fn a_panic_in_a_transaction_frees_the_write_gate() {
     draft("a").insert(&replica).await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;
 }
+
+/// Each replica queues its own writers; between two of them only the database does, and there a transaction that reads
+/// first and then writes fails at once, unless it began as a writer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_replicas_on_one_file_never_lock_each_other_out() {
+    let file = TempDb::new();
+    let first = open(&file).await;
+    let second = builder("node-2").0.entity::<document::Entity>();
+    let second = second.open(file.connect().await).await.unwrap();
+    document::Entity::insert_many((0..5).map(empty))
+        .exec(&first)
+        .await
+        .unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let replica = if task % 2 == 0 { first.clone() } else { second.clone() };
+        tasks.spawn(async move {
+            for step in 0..25 {
+                let id = ((task + step) % 5).to_string();
+                let tx = replica.begin().await.unwrap();
+                let doc = document::Entity::find_by_id(&id).one(&tx).await.unwrap().unwrap();
+                tokio::task::yield_now().await;
+                let mut doc: document::ActiveModel = doc.into();
+                doc.view_count = Set(doc.view_count.unwrap() + 1);
+                doc.update(&tx).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        });
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap();
+    }
+    assert_agrees::<document::Entity, _>(&first).await;
+    let rows = document::Entity::find().all(&second).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.view_count).sum::<i64>(), 200);
+}

@@ -231,3 +231,26 @@ async fn an_announcement_whose_statement_never_came_is_not_taken_for_another() {
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_eq!(field(&replica, "a", "tags").await, json!(["a", "b", "c"]));
 }
+
+#[tokio::test]
+async fn whatever_happens_to_a_row_in_one_transaction_its_last_state_counts() {
+    for (steps, epoch) in [("di", 3), ("did", 2), ("dididi", 3), ("d", 2), ("ud", 2), ("diu", 3)] {
+        let replica = documents().await;
+        draft("a").insert(&replica).await.unwrap();
+        let tx = replica.begin().await.unwrap();
+        for step in steps.chars() {
+            match step {
+                'd' => drop(draft("a").delete(&tx).await.unwrap()),
+                'i' => drop(draft("a").insert(&tx).await.unwrap()),
+                _ => document::ActiveModel::increment_view_count(&tx, "a", 1).await.unwrap(),
+            }
+        }
+        tx.commit().await.unwrap();
+        assert_agrees::<document::Entity, _>(&replica).await;
+        assert_eq!(
+            epochs(&replica, "documents").await,
+            [("a".to_owned(), epoch)],
+            "{steps}"
+        );
+    }
+}

@@ -148,3 +148,48 @@ async fn values_are_recorded_as_the_column_converts_them() {
     execute(&replica, "UPDATE articles SET price = '3.250', stock = '5'", []).await;
     assert_eq!(grove_crdt_tests::cells(&replica, "articles").await, before);
 }
+
+/// A trigger that wrote to the row after it had been written went by unseen: what the statement returns is the row before.
+#[tokio::test]
+async fn what_a_trigger_makes_of_the_row_is_recorded() {
+    let db = memory().await;
+    let inserted = "CREATE TRIGGER articles_inserted AFTER INSERT ON Articles BEGIN \
+        UPDATE articles SET state = new.state || '!' WHERE id = new.id; END";
+    let updated = "CREATE TRIGGER articles_updated AFTER UPDATE OF stock ON articles BEGIN \
+        UPDATE articles SET state = state || '+', price = price + 0.1 WHERE id = new.id; END";
+    run_all(&db, &[TABLE, inserted, updated]).await;
+    let replica = builder("node-1").0.entity::<article::Entity>().open(db).await.unwrap();
+    article::ActiveModel {
+        id: Set("a".into()),
+        ..Default::default()
+    }
+    .insert(&replica)
+    .await
+    .unwrap();
+    assert_eq!(stored(&replica, "a").await.state, "new!");
+    let change = || article::ActiveModel {
+        id: Unchanged("a".into()),
+        ..Default::default()
+    };
+    article::ActiveModel {
+        stock: Set(8),
+        ..change()
+    }
+    .update(&replica)
+    .await
+    .unwrap();
+    assert_eq!(stored(&replica, "a").await.state, "new!+");
+    article::ActiveModel::increment_stock(&replica, "a", 1).await.unwrap();
+    article::ActiveModel {
+        stock: Set(11),
+        ..change()
+    }
+    .update_without_returning(&replica)
+    .await
+    .unwrap();
+    execute(&replica, "UPDATE articles SET stock = stock + 1", []).await;
+    let row = stored(&replica, "a").await;
+    assert_eq!((row.state.as_str(), row.stock), ("new!++++", 12));
+    change().delete(&replica).await.unwrap();
+    assert_agrees::<article::Entity, _>(&replica).await;
+}

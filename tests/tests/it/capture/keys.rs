@@ -275,3 +275,44 @@ async fn two_tables_written_in_one_transaction() {
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_agrees::<seat::Entity, _>(&replica).await;
 }
+
+/// A key that the database finds by another text than its own: the write was recorded for a row that there is not.
+#[tokio::test]
+async fn a_key_that_is_found_whatever_its_case() {
+    let db = memory().await;
+    let table = "CREATE TABLE documents (id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, title TEXT NOT NULL, \
+                 view_count INTEGER NOT NULL, tags JSON_TEXT NOT NULL, author TEXT)";
+    super::run_all(&db, &[table]).await;
+    let replica = grove_crdt_tests::builder("n")
+        .0
+        .entity::<document::Entity>()
+        .open(db)
+        .await
+        .unwrap();
+    draft("Key").insert(&replica).await.unwrap();
+    let change = |title: &str| document::ActiveModel {
+        id: Unchanged("kEY".into()),
+        title: Set(title.to_owned()),
+        ..Default::default()
+    };
+    change("one").update(&replica).await.unwrap();
+    assert_agrees::<document::Entity, _>(&replica).await;
+    change("two").update_without_returning(&replica).await.unwrap();
+    assert_agrees::<document::Entity, _>(&replica).await;
+    document::ActiveModel::increment_view_count(&replica, "KEY", 1)
+        .await
+        .unwrap();
+    execute(
+        &replica,
+        "UPDATE documents SET view_count = view_count + 1 WHERE id = 'key'",
+        [],
+    )
+    .await;
+    let upsert =
+        "INSERT INTO documents VALUES ('key', 'x', 0, '[]', NULL) ON CONFLICT (id) DO UPDATE SET title = 'three'";
+    execute(&replica, upsert, []).await;
+    assert_agrees::<document::Entity, _>(&replica).await;
+    draft("key").delete(&replica).await.unwrap();
+    assert_agrees::<document::Entity, _>(&replica).await;
+    assert_eq!(epochs(&replica, "documents").await, [("Key".to_owned(), 2)]);
+}

@@ -267,7 +267,7 @@ async fn program(transactions: Vec<(Vec<Step>, u8)>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn rows_and_records_agree_after_each_step(

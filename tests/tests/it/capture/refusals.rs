@@ -184,3 +184,28 @@ async fn untracked_lets_through_what_is_refused() {
     let row = document::Entity::find_by_id("a").one(&replica).await.unwrap().unwrap();
     assert_eq!((row.title.as_str(), row.view_count), ("x", 11));
 }
+
+/// Rows chosen by the time of day were not the same when the statement ran as just before, when they were read.
+#[tokio::test]
+async fn rows_that_change_with_the_time_are_recorded_or_refused() {
+    let replica = documents().await;
+    draft("a").insert(&replica).await.unwrap();
+    let mut refused = 0;
+    for n in 0..300 {
+        let text = match n % 3 {
+            0 => "UPDATE documents SET view_count = view_count + 1 WHERE strftime('%f', 'now') * 1000 % 2 < 1",
+            1 => "INSERT INTO documents SELECT 'i' || strftime('%s.%f', 'now'), '', 0, '[]', NULL",
+            _ => "DELETE FROM documents WHERE strftime('%f', 'now') * 1000 % 2 < 1 AND id LIKE 'i%'",
+        };
+        if let Err(error) = replica.execute_raw(sql(text, [])).await {
+            let error = error.to_string();
+            assert!(
+                error.contains("name the rows by values that stay the same") || error.contains("UNIQUE"),
+                "{error}"
+            );
+            refused += 1;
+        }
+    }
+    grove_crdt_tests::assert_agrees::<document::Entity, _>(&replica).await;
+    println!("{refused} of 300 refused");
+}

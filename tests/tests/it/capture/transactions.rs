@@ -251,3 +251,20 @@ async fn a_read_only_transaction_writes_nothing() {
     assert_agrees::<document::Entity, _>(&replica).await;
     assert_eq!(known(&replica).await, ["a"]);
 }
+
+#[tokio::test]
+async fn what_is_written_early_has_the_version_of_the_rest() {
+    let replica = documents().await;
+    let tx = replica.begin().await.unwrap();
+    for id in ["a", "b", "c"] {
+        draft(id).insert(&tx).await.unwrap();
+        assert_agrees::<document::Entity, _>(&tx).await;
+    }
+    tx.commit().await.unwrap();
+    let versions = "SELECT count(DISTINCT version), count(*) FROM _documents_crdt";
+    let row = replica.query_one_raw(sql(versions, [])).await.unwrap().unwrap();
+    assert_eq!(
+        (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()),
+        (1_i64, 3_i64)
+    );
+}

@@ -66,7 +66,7 @@ async fn do_nothing_leaves_what_is_there() {
     let before = cells(&replica, "documents").await;
     let again = document::Entity::insert(titled("a", "again"))
         .on_conflict(conflict)
-        .do_nothing()
+        .try_insert()
         .exec(&replica)
         .await;
     assert!(matches!(again, Ok(TryInsertResult::Conflicted)), "{again:?}");
