@@ -273,7 +273,8 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn round_trip(value: Value, value_type: &ArrayType, form: &Json) {
+    fn round_trip(value: impl Into<Value>, value_type: &ArrayType, form: &Json) {
+        let value = value.into();
         assert_eq!(&encode(&value).unwrap(), form);
         assert_eq!(decode(form, value_type).unwrap(), value);
     }

@@ -48,7 +48,8 @@ impl ReplicaBuilder {
         self
     }
 
-    /// How long deleted records and removed elements are remembered. 7 days by default.
+    /// How long deleted records and removed elements are to be remembered. 7 days by default. Nothing is forgotten at
+    /// present, so for now it only states the intention.
     pub fn tombstone_ttl(mut self, ttl: Duration) -> Self {
         self.tombstone_ttl = ttl;
         self
@@ -95,7 +96,6 @@ impl ReplicaBuilder {
         let core = Core::new(Parts {
             clock: Clock::new(node, self.wall, self.max_drift, opened.newest_clock.as_ref()),
             replica_id: opened.replica_id,
-            incarnation: opened.incarnation,
             catalog: opened.catalog,
             has_parked: opened.has_parked,
             guard: opened.guard,
@@ -118,7 +118,6 @@ impl ReplicaBuilder {
 
 struct Opened {
     replica_id: String,
-    incarnation: String,
     catalog: Catalog,
     newest_clock: Option<Hlc>,
     has_parked: bool,
@@ -148,8 +147,8 @@ async fn prepare(
     }
     version::raise_floor(tx, registry, &catalog).await?;
     let newest_version = version::newest(tx, registry).await?;
+    identity::begin_incarnation(tx, newest_version).await?;
     Ok(Opened {
-        incarnation: identity::begin_incarnation(tx, newest_version).await?,
         has_parked: parked::any(tx).await?,
         replica_id,
         catalog,

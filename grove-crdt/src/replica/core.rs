@@ -27,7 +27,6 @@ pub(crate) struct Core {
     pub registry: Registry,
     pub clock: Clock,
     pub replica_id: String,
-    pub incarnation: String,
     #[expect(dead_code, reason = "read by tombstone expiry")]
     pub tombstone_ttl: Duration,
     pub commits: watch::Sender<u64>,
@@ -46,7 +45,6 @@ pub(super) struct Parts {
     pub registry: Registry,
     pub clock: Clock,
     pub replica_id: String,
-    pub incarnation: String,
     pub tombstone_ttl: Duration,
     pub busy_timeout: Duration,
     pub catalog: Catalog,
@@ -61,7 +59,6 @@ impl Core {
             registry: parts.registry,
             clock: parts.clock,
             replica_id: parts.replica_id,
-            incarnation: parts.incarnation,
             tombstone_ttl: parts.tombstone_ttl,
             commits: watch::Sender::new(0),
             has_parked: AtomicBool::new(parts.has_parked),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, Value, sea_query::ArrayType};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Value, sea_query::ArrayType};
 use sqlparser::ast::{self, Expr, SetExpr};
 
 use crate::{
@@ -177,9 +177,15 @@ impl Source<'_> {
     /// The values that a query gives for `names`. It must give the same when it is run again, by the insert.
     async fn selected(&self, columns: &[String], names: &[String], query: &ast::Query) -> Result<Vec<Tuple>, Error> {
         let text = query.to_string().to_ascii_lowercase();
-        if text.contains("random") || text.contains("uuid") {
+        // Of a plain insert, the rows it brings are counted; with a conflict clause it can't be told which it wrote.
+        let may_exist = self.insert.on.is_some() || self.insert.or.is_some() || self.insert.ignore;
+        let timed = || ["'now'", "current_", "now()"].iter().any(|word| text.contains(word));
+        if text.contains("random") || text.contains("uuid") || (may_exist && timed()) {
             return Err(refusal(
-                format!("an insert into `{}` from a query with random values", self.table.name),
+                format!(
+                    "an insert into `{}` from a query with random values, or an upsert from one with the time of day",
+                    self.table.name
+                ),
                 "select first, and insert the values",
             ));
         }
@@ -244,7 +250,9 @@ impl Source<'_> {
                 ast::Value::Boolean(value) => Constant::Value((*value).into()),
                 _ => Constant::Computed,
             },
-            Expr::Cast { expr, .. } | Expr::Nested(expr) => self.constant(expr),
+            Expr::Nested(expr) => self.constant(expr),
+            // SeaORM casts enums for PostgreSQL; elsewhere a cast may make another value of it.
+            Expr::Cast { expr, .. } if self.tx.get_database_backend() == DbBackend::Postgres => self.constant(expr),
             Expr::UnaryOp {
                 op: ast::UnaryOperator::Minus,
                 expr,

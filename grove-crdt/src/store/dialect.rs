@@ -1,8 +1,8 @@
 //! What the databases say differently.
 
 use sea_orm::{
-    DbBackend, Value,
-    sea_query::{Asterisk, Expr, ExprTrait as _, LockType, Query, SelectStatement, ValueTuple},
+    ConnectionTrait, DbBackend, DbErr, Statement, Value,
+    sea_query::{Alias, Asterisk, Expr, ExprTrait as _, Index, LockType, Query, SelectStatement, ValueTuple},
 };
 
 use crate::error::Error;
@@ -46,4 +46,34 @@ pub(crate) fn for_update_text(backend: DbBackend) -> &'static str {
 /// Whether a failing statement ends the transaction it is in, unless a savepoint keeps it.
 pub(crate) fn failure_ends_transaction(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres
+}
+
+/// Creates the index `<table>_<column>`, where it is missing.
+pub(crate) async fn create_index<C: ConnectionTrait>(
+    conn: &C,
+    schema: Option<&str>,
+    table: &str,
+    column: &'static str,
+) -> Result<(), DbErr> {
+    let backend = conn.get_database_backend();
+    let name = format!("{table}_{column}");
+    if let (DbBackend::Sqlite, Some(schema)) = (backend, schema) {
+        // SQLite wants the schema before the index's name, not before the table's, which the builder can't say.
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let sql = format!(
+            "CREATE INDEX IF NOT EXISTS {}.{} ON {} ({})",
+            quoted(schema),
+            quoted(&name),
+            quoted(table),
+            quoted(column)
+        );
+        return conn.execute_raw(Statement::from_string(backend, sql)).await.map(drop);
+    }
+    let mut index = Index::create();
+    index.if_not_exists().name(name).col(column);
+    match schema {
+        Some(schema) => index.table((Alias::new(schema), Alias::new(table))),
+        None => index.table(Alias::new(table)),
+    };
+    conn.execute(&index).await.map(drop)
 }

@@ -48,8 +48,8 @@ pub(crate) async fn replica_id<C: ConnectionTrait>(conn: &C) -> Result<String, E
     Ok(row.try_get_by_index(1)?)
 }
 
-/// Begins an incarnation and returns its id.
-pub(crate) async fn begin_incarnation<C: ConnectionTrait>(conn: &C, from_version: i64) -> Result<String, DbErr> {
+/// Begins an incarnation.
+pub(crate) async fn begin_incarnation<C: ConnectionTrait>(conn: &C, from_version: i64) -> Result<(), DbErr> {
     let id = uuid::Uuid::new_v4().simple().to_string();
     let insert = Query::insert()
         .into_table(INCARNATIONS)
@@ -64,26 +64,38 @@ pub(crate) async fn begin_incarnation<C: ConnectionTrait>(conn: &C, from_version
         )
         .map_err(|error| DbErr::Custom(error.to_string()))?
         .take();
-    conn.execute(&insert).await?;
-    Ok(id)
+    conn.execute(&insert).await.map(drop)
 }
 
-/// How far a cursor of `incarnation` can be trusted: up to the version where the next one began, `i64::MAX` when it is the
-/// newest. `None` when this database never had that incarnation.
-pub(crate) async fn trusted_until<C: ConnectionTrait>(conn: &C, incarnation: &str) -> Result<Option<i64>, DbErr> {
-    let select = Query::select()
-        .columns(["id", "from_version"])
-        .from(INCARNATIONS)
-        .order_by("seq", sea_orm::Order::Asc)
-        .take();
-    let mut known = false;
-    for row in conn.query_all(&select).await? {
-        if known {
-            return Ok(Some(row.try_get_by_index(1)?));
-        }
-        known = row.try_get_by_index::<String>(0)? == incarnation;
+/// The incarnations of this database, oldest first, each with the version it began at.
+#[derive(Debug)]
+pub(crate) struct History(Vec<(String, i64)>);
+
+impl History {
+    pub(crate) async fn load<C: ConnectionTrait>(conn: &C) -> Result<Self, DbErr> {
+        let select = Query::select()
+            .columns(["id", "from_version"])
+            .from(INCARNATIONS)
+            .order_by("seq", sea_orm::Order::Asc)
+            .take();
+        let rows = conn.query_all(&select).await?;
+        let incarnations = rows
+            .iter()
+            .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)));
+        incarnations.collect::<Result<_, DbErr>>().map(Self)
     }
-    Ok(known.then_some(i64::MAX))
+
+    /// The incarnation to name in a cursor that is given out now. It may have begun in another process than this one.
+    pub(crate) fn newest(&self) -> &str {
+        self.0.last().map_or("", |(id, _)| id)
+    }
+
+    /// How far a cursor of `incarnation` can be trusted: up to the version where the next one began, `i64::MAX` when it is
+    /// the newest. `None` when this database never had that incarnation.
+    pub(crate) fn trusted_until(&self, incarnation: &str) -> Option<i64> {
+        let at = self.0.iter().position(|(id, _)| id == incarnation)?;
+        Some(self.0.get(at + 1).map_or(i64::MAX, |(_, from)| *from))
+    }
 }
 
 /// What is remembered of a field.

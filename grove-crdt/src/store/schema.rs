@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{Alias, ColumnDef, Index, IntoIden, IntoTableRef, Table as TableDdl, TableCreateStatement, TableRef},
 };
 
-use crate::entity::Table;
+use crate::{entity::Table, store::dialect};
 
 pub(crate) const REPLICA: &str = "_grove_replica";
 pub(crate) const INCARNATIONS: &str = "_grove_incarnations";
@@ -78,15 +78,7 @@ pub(crate) async fn create_shadow<C: ConnectionTrait>(conn: &C, table: &Table) -
         .col(text("via"))
         .primary_key(Index::create().col("pk").col("field").col("cell"));
     conn.execute(&shadow).await?;
-    let name = shadow_name(&table.name);
-    let mut index = Index::create();
-    index
-        .if_not_exists()
-        .name(format!("{name}_version"))
-        .table(shadow_ref(table))
-        .col("version");
-    conn.execute(&index).await?;
-    Ok(())
+    dialect::create_index(conn, table.schema.as_deref(), &shadow_name(&table.name), "version").await
 }
 
 fn text(name: &'static str) -> ColumnDef {

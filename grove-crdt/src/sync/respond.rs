@@ -8,7 +8,7 @@ use crate::{
     clock::NodeId,
     error::Error,
     replica::Replica,
-    store::identity,
+    store::identity::{self, History},
     sync::{
         Change, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
         cursor::Cursor,
@@ -95,13 +95,14 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
         }
     }
     admit(replica, peer, &request.node_id, &request.replica_id).await?;
-    let (position, restarted) = position(replica, request.cursor.as_deref()).await?;
+    let history = History::load(&replica.core.db).await.map_err(Error::from)?;
+    let (position, restarted) = position(replica, &history, request.cursor.as_deref())?;
     let limit = request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let via = Some(request.replica_id.as_str());
     let page = replica.changes_after(&request.tables, &position, via, limit).await?;
     let cursor = Cursor {
         replica_id: replica.replica_id().to_owned(),
-        incarnation: replica.core.incarnation.clone(),
+        incarnation: history.newest().to_owned(),
         position: page.position,
     };
     Ok(PullResponse {
@@ -200,32 +201,28 @@ async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) 
 }
 
 /// Where a cursor points, and whether it had to be moved back because its history is gone.
-async fn position(replica: &Replica, cursor: Option<&str>) -> Result<(Position, bool), Refusal> {
+fn position(replica: &Replica, history: &History, cursor: Option<&str>) -> Result<(Position, bool), Refusal> {
     let Some(text) = cursor else {
         return Ok((Position::default(), false));
     };
-    let Some(cursor) = Cursor::decode(text) else {
+    let cursor = Cursor::decode(text).filter(|cursor| cursor.position.version >= 0);
+    let Some(cursor) = cursor else {
         return Err(Refusal::BadRequest("`cursor` is none that this server gave out".into()));
     };
-    if cursor.position.version < 0 {
-        return Err(Refusal::BadRequest("`cursor` is none that this server gave out".into()));
-    }
     if cursor.replica_id != replica.replica_id() {
         return Ok((Position::default(), true));
     }
-    let end = identity::trusted_until(&replica.core.db, &cursor.incarnation)
-        .await
-        .map_err(Error::from)?;
-    match end {
-        Some(end) if cursor.position.version <= end => Ok((cursor.position, false)),
+    let begun = i64::from(cursor.position.within.is_some());
+    match history.trusted_until(&cursor.incarnation) {
+        Some(end) if cursor.position.version.saturating_add(begun) <= end => Ok((cursor.position, false)),
         // What this database and the lost history have in common ends where the incarnation did.
-        Some(end) => Ok((
-            Position {
+        Some(end) => {
+            let common = Position {
                 version: end,
                 within: None,
-            },
-            true,
-        )),
+            };
+            Ok((common, true))
+        }
         None => Ok((Position::default(), true)),
     }
 }

@@ -113,7 +113,9 @@ async fn an_interrupted_run_goes_on_where_it_stopped() {
         let pages = pages.clone();
         let adopt = replica.adopt::<document::Entity>().page_size(10).on_progress({
             let pages = pages.clone();
-            move |_| drop(pages.fetch_add(1, Ordering::SeqCst))
+            move |_| {
+                pages.fetch_add(1, Ordering::SeqCst);
+            }
         });
         let mut future = pin!(adopt.into_future());
         // Polls it until two pages are done, and once more; then drops it in the middle of the third.

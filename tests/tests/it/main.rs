@@ -12,6 +12,7 @@ mod merge;
 mod notes;
 mod open;
 mod quickstart;
+mod schemas;
 mod statements;
 mod sync;
 mod syncer;

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
 
 use grove_crdt_tests::{TempDb, assert_agrees, builder, cells, create_table, entities::document};
@@ -15,7 +15,8 @@ use super::{documents, draft};
 async fn poll_for(times: usize, future: impl Future) -> bool {
     let mut future = pin!(future);
     for _ in 0..times {
-        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        let mut context = Context::from_waker(Waker::noop());
+        if future.as_mut().poll(&mut context).is_ready() {
             return true;
         }
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;

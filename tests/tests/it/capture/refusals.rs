@@ -209,3 +209,19 @@ async fn rows_that_change_with_the_time_are_recorded_or_refused() {
     grove_crdt_tests::assert_agrees::<document::Entity, _>(&replica).await;
     println!("{refused} of 300 refused");
 }
+
+/// A key that the statement computes was looked for under the text it is computed from, and the row went by unseen.
+#[tokio::test]
+async fn keys_that_are_not_what_they_say_are_refused() {
+    let replica = documents().await;
+    for text in [
+        "INSERT INTO documents VALUES (CAST('7x' AS INTEGER), '', 0, '[]', NULL)",
+        "INSERT OR IGNORE INTO documents VALUES (CAST('8x' AS INTEGER), '', 0, '[]', NULL)",
+        "INSERT OR IGNORE INTO documents SELECT strftime('%f', 'now'), '', 0, '[]', NULL",
+        "INSERT OR IGNORE INTO documents SELECT CURRENT_TIMESTAMP, '', 0, '[]', NULL",
+    ] {
+        let error = replica.execute_raw(sql(text, [])).await.expect_err(text).to_string();
+        assert!(error.contains("can't be captured"), "{text}: {error}");
+    }
+    assert!(rows::<document::Entity, _>(&replica).await.is_empty());
+}
