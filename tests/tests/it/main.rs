@@ -3,6 +3,7 @@
 mod adopt;
 mod capture;
 mod chinook;
+mod commits;
 mod concurrency;
 mod crash;
 mod http;
