@@ -46,7 +46,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | attribute | the field | its type |
 /// |---|---|---|
 /// | `#[crdt(lww)]` | last writer wins, by hybrid logical clock | any column type |
-/// | `#[crdt(counter)]` | increments of all nodes add up | a signed integer, or `Counter` |
+/// | `#[crdt(counter)]` | increments of all nodes add up | `i8` to `i64`, or `Counter` |
 /// | `#[crdt(set)]` | additions and removals of elements merge, an addition wins | `OrSet<T>`, or a newtype of a JSON array |
 /// | none | stays on this node | anything with a `Default` |
 /// | `#[crdt(default = expr)]` | stays on this node; `expr` is its value in rows that arrive from elsewhere | any column type |
@@ -58,7 +58,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// # The struct
 ///
 /// - `#[crdt(behavior = "manual")]`: leaves `impl ActiveModelBehavior for ActiveModel` to you. Call
-///   `grove_crdt::hooks::before_save` and its three siblings from your own hooks, or writes are refused.
+///   `grove_crdt::hooks::before_save` and its three siblings from your own hooks; `grove_crdt::hooks` says why.
 /// - `#[crdt(allow_auto_increment)]`: accepts a key that the database counts up. Two nodes that both insert would give
 ///   the same number to different rows, so this is for tables into which a single node inserts.
 /// - `#[crdt(crate = "path")]`: where to find `grove-crdt`, when it isn't at `::grove_crdt`.
@@ -70,6 +70,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// - `ActiveModel::insert`, `update`, `update_without_returning`, `save` and `delete`, in front of the trait's methods
 ///   of the same names: the row and what is replicated of it are committed together, or not at all.
 /// - `ActiveModel::increment_<field>(db, key, by)` for each counter: one atomic step on a row that nobody has loaded.
+///   It fails with `DbErr::RecordNotUpdated` when there is no such row.
 /// - `Model::merge_remote(replica, changes)`: merges changes of this entity that came from another node.
 ///
 /// On `ModelEx`, the twin that `#[sea_orm::model]` makes of the struct with all its derives, it generates nothing.

@@ -87,17 +87,17 @@ impl Rejection {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RejectionCode {
-    /// The change is not of the protocol's form.
+    /// The change is not of the protocol's form, or contradicts itself.
     Malformed,
     /// The table is not replicated there.
     UnknownTable,
     /// The kind is not known there; it may be after an upgrade.
     UnknownKind,
-    /// The field has another kind there.
+    /// The field has another kind there, or is part of the key.
     WrongKind,
     /// The key is not one of that table.
     BadKey,
-    /// A value is not one of the field's type.
+    /// A value is not one of the field's type, or nested too deeply.
     BadValue,
     /// The clock value can't have come from a clock.
     BadClock,
@@ -105,7 +105,7 @@ pub enum RejectionCode {
     ClockAhead,
     /// A counter's totals went back while its clock went on: its node was reset.
     CounterRegressed,
-    /// A code of a later version.
+    /// A code of a later version; or, kept by a sender, a change that is too large to be sent even alone.
     #[serde(other)]
     Other,
 }

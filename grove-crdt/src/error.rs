@@ -1,4 +1,4 @@
-//! The one error of this crate's public functions.
+//! The error of this crate's public functions.
 
 mod transport;
 
@@ -10,6 +10,9 @@ pub use transport::{TransportError, TransportErrorKind};
 ///
 /// SeaORM methods called on a [`Replica`](crate::Replica) return [`DbErr`], as SeaORM's own connections do; an error of
 /// this crate that has to travel that way becomes [`DbErr::Custom`] with the same message.
+///
+/// A sync can fail with some peers and succeed with others, and has an error of its own:
+/// [`SyncError`](crate::sync::SyncError).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

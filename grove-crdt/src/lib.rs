@@ -1,12 +1,10 @@
 //! SeaORM tables that are written on many nodes at once, offline included, and come together again without losing a thing.
 //!
 //! ```
-//! # use grove_crdt::__private::sea_orm;
 //! use grove_crdt::prelude::*;
 //! use sea_orm::{ActiveValue::Set, ConnectionTrait, Database, EntityTrait, Schema};
 //!
 //! mod document {
-//!     # use grove_crdt::__private::sea_orm;
 //!     use grove_crdt::{Crdt, OrSet};
 //!     use sea_orm::entity::prelude::*;
 //!
@@ -57,11 +55,13 @@
 //!
 //! - [`Crdt`] annotates an entity: how each field merges.
 //! - [`Replica`] is the SeaORM connection whose writes are recorded. What it can't capture it refuses, saying how to do it.
-//! - [`Syncer`](sync::Syncer) exchanges changes with peers over a [`Transport`](sync::Transport): in memory, over HTTP
-//!   ([`HttpTransport`](transport::HttpTransport)), or one of yours.
+//! - [`Syncer`](sync::Syncer) exchanges changes with peers over a [`Transport`](sync::Transport): in memory
+//!   ([`MemoryTransport`](transport::MemoryTransport)), over HTTP ([`HttpTransport`](transport::HttpTransport)), or one
+//!   of yours.
 //! - [`SyncServer`](server::SyncServer) answers over HTTP, as an axum router.
 //! - [`Replica::adopt`] lets rows join that were there before; [`Replica::parked`] and [`Replica::dead_letters`] tell what
 //!   waits and why; [`Replica::inspect`] shows a record.
+//! - [`hooks`] are for entities with an `ActiveModelBehavior` of your own.
 //!
 //! # Features
 //!
@@ -72,7 +72,14 @@
 //!
 //! # Merging
 //!
-#![doc = include_str!("../../docs/merging.md")]
+//! | field | merge |
+//! |---|---|
+//! | `lww` | the value with the newer hybrid clock stays |
+//! | `counter` | every node's increments and decrements count |
+//! | `set` | an element is there when some addition of it was not seen by its removals |
+//! | the record | a delete beats edits that had not seen it; a row inserted again starts anew |
+//!
+//! `docs/merging.md` in the repository has the definitions, the invariants and each value's one JSON form.
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -103,7 +110,7 @@ pub use replica::{
 pub use sync::DeadLetter;
 pub use types::Kind;
 
-/// The README's examples are compiled, and run where they can be.
+/// The README's entity is compiled; `examples/quickstart.rs` compiles and runs what its other examples show.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -5,7 +5,7 @@ pub use crate::server::SyncServer;
 #[cfg(feature = "client")]
 pub use crate::transport::HttpTransport;
 pub use crate::{
-    Counter, Crdt, NodeId, OrSet, Replica,
-    sync::{Peer, SyncReport, Syncer, Transport},
+    Counter, Crdt, Error, NodeId, OrSet, Replica,
+    sync::{Peer, SyncError, SyncReport, Syncer, Transport},
     transport::MemoryTransport,
 };

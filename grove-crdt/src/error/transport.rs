@@ -8,7 +8,8 @@ pub struct TransportError {
     pub peer: String,
     /// What happened, and whether it can pass.
     pub kind: TransportErrorKind,
-    /// The answer's code, when the peer answered with an error.
+    /// The answer's code, when the peer answered with an error; `too_large` also when the request or the answer is
+    /// larger than the transport carries, upon which less is sent, or asked for, at once.
     pub code: Option<String>,
     /// For people.
     pub message: String,
@@ -18,12 +19,12 @@ pub struct TransportError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// No connection, no answer in time, or an answer of 429 or 5xx: try again.
+    /// No connection, no answer in time, or an answer of 408, 429 or 5xx: try again.
     Unavailable,
     /// The peer refused the request as such: not authenticated, not allowed, malformed, another protocol version. Trying
     /// again the same way is of no use.
     Refused,
-    /// The answer is not of the protocol's form.
+    /// The answer is not of the protocol's form, or larger than the asker reads. Trying again is of no use either.
     Garbled,
 }
 

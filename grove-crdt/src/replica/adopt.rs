@@ -38,6 +38,7 @@ pub struct Adopt<'a> {
 
 /// How far an adoption has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct AdoptProgress {
     /// The table's name.
     pub table: String,

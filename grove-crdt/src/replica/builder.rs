@@ -1,9 +1,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
-};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionOptions, TransactionTrait};
 
 use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
@@ -61,8 +58,9 @@ impl ReplicaBuilder {
         self
     }
 
-    /// Opens the replica: creates what is missing of the shadow and bookkeeping tables, and goes on where the database's
-    /// history ends. The users' tables must be there already.
+    /// Opens the replica: creates what is missing of the shadow and bookkeeping tables, and goes on where the
+    /// database's history ends. The users' tables must be there already. Beside a SQLite file, a lock file
+    /// `<file>-grove-<node id>` is made, which keeps the node id from being opened twice.
     ///
     /// # Errors
     ///
@@ -79,12 +77,9 @@ impl ReplicaBuilder {
             ));
         }
         let registry = Registry::new(tables)?;
-        let busy_timeout = busy_timeout(&db).await?;
-        let file = database_file(&db).await?;
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
+        let busy_timeout = dialect::busy_timeout(&db).await?;
+        let file = dialect::database_file(&db).await?;
+        let options = dialect::transaction(db.get_database_backend(), TransactionOptions::default());
         let tx = db.begin_with_options(options).await?;
         let opened = match prepare(&tx, &registry, &node, file).await {
             Ok(opened) => opened,
@@ -183,29 +178,4 @@ fn check_table(table: &Table, catalog: &Catalog) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-async fn busy_timeout(db: &DatabaseConnection) -> Result<Duration, Error> {
-    if db.get_database_backend() != DbBackend::Sqlite {
-        return Ok(Duration::from_secs(30));
-    }
-    let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA busy_timeout");
-    let row = db.query_one_raw(pragma).await?;
-    let millis: i64 = row.map_or(Ok(5_000), |row| row.try_get_by_index(0))?;
-    Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(5_000).max(1_000)))
-}
-
-async fn database_file(db: &DatabaseConnection) -> Result<Option<PathBuf>, Error> {
-    if db.get_database_backend() != DbBackend::Sqlite {
-        return Ok(None);
-    }
-    let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA database_list");
-    for row in db.query_all_raw(pragma).await? {
-        let name: String = row.try_get_by_index(1)?;
-        let file: Option<String> = row.try_get_by_index(2)?;
-        if name == "main" {
-            return Ok(file.filter(|file| !file.is_empty()).map(PathBuf::from));
-        }
-    }
-    Ok(None)
 }

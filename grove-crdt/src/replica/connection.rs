@@ -28,7 +28,6 @@ use crate::{
 /// Use it wherever SeaORM takes a connection. Cloning it is cheap; all clones are one replica.
 ///
 /// ```no_run
-/// # use grove_crdt::__private::sea_orm;
 /// # async fn example<E: grove_crdt::CrdtEntity>() -> Result<(), Box<dyn std::error::Error>> {
 /// use grove_crdt::Replica;
 /// use sea_orm::{Database, EntityTrait};
@@ -45,7 +44,8 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Starts describing a replica with this node id, the name of one writer.
+    /// Starts describing a replica with this node id, the name of one writer: 1 to 64 characters of `[A-Za-z0-9._:-]`.
+    /// No other node may have it, and a database should keep it.
     pub fn builder(node_id: impl Into<String>) -> ReplicaBuilder {
         ReplicaBuilder::new(node_id.into())
     }

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions, TransactionTrait};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{
@@ -17,7 +14,7 @@ use crate::{
     entity::Registry,
     error::Error,
     replica::{guard::NodeGuard, session::Session},
-    store::catalog::Catalog,
+    store::{catalog::Catalog, dialect},
 };
 
 /// What all clones of a replica share.
@@ -75,20 +72,13 @@ impl Core {
         options: TransactionOptions,
     ) -> Result<(DatabaseTransaction, Session), Error> {
         let read_only = options.access_mode == Some(sea_orm::AccessMode::ReadOnly);
-        if self.db.get_database_backend() != DbBackend::Sqlite {
-            let tx = self.db.begin_with_options(options).await?;
-            return Ok((tx, Session::new(self.clone(), read_only, None)));
-        }
-        let (turn, mode) = if read_only {
-            (None, SqliteTransactionMode::Deferred)
-        } else {
-            (Some(self.turn().await?), SqliteTransactionMode::Immediate)
-        };
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(mode),
-            ..TransactionOptions::default()
-        };
-        let tx = self.db.begin_with_options(options).await?;
+        let backend = self.db.get_database_backend();
+        let queue = dialect::has_one_writer(backend) && !read_only;
+        let turn = if queue { Some(self.turn().await?) } else { None };
+        let tx = self
+            .db
+            .begin_with_options(dialect::transaction(backend, options))
+            .await?;
         Ok((tx, Session::new(self.clone(), read_only, turn)))
     }
 

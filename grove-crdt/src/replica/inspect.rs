@@ -17,6 +17,7 @@ use crate::{
 
 /// The state of one record. `Display` is for people, `Serialize` for programs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Inspection {
     /// The table's name.
     pub table: String,
@@ -47,6 +48,7 @@ pub enum RecordState {
 
 /// The state of one field.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FieldState {
     /// The column.
     pub field: String,
@@ -54,7 +56,7 @@ pub struct FieldState {
     pub kind: Kind,
     /// Its value; `null` also when a counter's value is out of range.
     pub value: Json,
-    /// The newest write.
+    /// The newest write; absent when the field has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hlc: Option<Hlc>,
     /// Of a counter, what each node did.
@@ -64,6 +66,7 @@ pub struct FieldState {
 
 /// What one node did to a counter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CounterPart {
     /// The node; `~` for what was there before replication.
     pub node: NodeId,

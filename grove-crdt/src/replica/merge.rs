@@ -27,6 +27,7 @@ use crate::{
 
 /// What a merge came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct MergeReport {
     /// Changes taken over, those that were known already included.
     pub merged: usize,

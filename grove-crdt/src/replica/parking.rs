@@ -24,6 +24,7 @@ use crate::{
 
 /// A row that waits, because the database refuses it at the moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ParkedRow {
     /// The table's name.
     pub table: String,

@@ -21,6 +21,11 @@ use crate::{
 ///
 /// A nested transaction is a savepoint; rolling it back takes back what was collected in it. Dropping a transaction rolls
 /// it back.
+///
+/// On SQLite no other write of the replica runs while a transaction is open, unless it is read-only. So a task that
+/// holds one must write through it: a write through the replica would wait for it, and fail after the busy timeout.
+/// SQLite's transactions have one isolation level, and one that is asked for is ignored there; so is that of a nested
+/// one.
 #[derive(Debug)]
 pub struct ReplicaTransaction {
     /// Present until committed or rolled back.

@@ -40,8 +40,9 @@ impl SyncServerBuilder {
         }
     }
 
-    /// Lets in who sends one of these tokens as `Authorization: Bearer …`. Bind each peer to its node id when nodes must
-    /// not write in each other's names.
+    /// Lets in who sends one of these tokens as `Authorization: Bearer …`. [Bind](Peer::bound_to) each peer to its node
+    /// id, so that none asks in another's name. What a peer passes on may be of any node all the same: whoever may push
+    /// is trusted with every replicated table.
     ///
     /// # Errors
     ///

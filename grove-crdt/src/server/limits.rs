@@ -55,7 +55,8 @@ impl Limits {
         self
     }
 
-    /// The largest number of changes in a page, however many a pull asks for; 0 counts as 1.
+    /// The largest number of changes in a page, however many a pull asks for; 0 counts as 1, and more than 10,000 as
+    /// 10,000.
     pub fn largest_page(mut self, changes: usize) -> Self {
         self.largest_page = changes.max(1);
         self

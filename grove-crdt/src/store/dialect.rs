@@ -1,7 +1,10 @@
 //! What the databases say differently.
 
+use std::{path::PathBuf, time::Duration};
+
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, Statement, Value,
+    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
+    TransactionOptions, Value,
     sea_query::{Alias, Asterisk, Expr, ExprTrait as _, Index, LockType, Query, SelectStatement, ValueTuple},
 };
 
@@ -76,4 +79,53 @@ pub(crate) async fn create_index<C: ConnectionTrait>(
         None => index.table(Alias::new(table)),
     };
     conn.execute(&index).await.map(drop)
+}
+
+/// Whether only one transaction writes at a time, so that writers have to queue.
+pub(crate) fn has_one_writer(backend: DbBackend) -> bool {
+    backend == DbBackend::Sqlite
+}
+
+/// What to begin a transaction with. On SQLite one that may write takes the lock at once: one that took it later could
+/// find its snapshot outdated.
+pub(crate) fn transaction(backend: DbBackend, options: TransactionOptions) -> TransactionOptions {
+    if backend != DbBackend::Sqlite {
+        return options;
+    }
+    let mode = match options.access_mode {
+        Some(AccessMode::ReadOnly) => SqliteTransactionMode::Deferred,
+        _ => SqliteTransactionMode::Immediate,
+    };
+    TransactionOptions {
+        sqlite_transaction_mode: Some(mode),
+        ..TransactionOptions::default()
+    }
+}
+
+/// How long a writer waits for its turn: as long as SQLite itself would, and at least a second.
+pub(crate) async fn busy_timeout(db: &DatabaseConnection) -> Result<Duration, Error> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Ok(Duration::from_secs(30));
+    }
+    let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA busy_timeout");
+    let row = db.query_one_raw(pragma).await?;
+    let millis: i64 = row.map_or(Ok(5_000), |row| row.try_get_by_index(0))?;
+    let timeout = Duration::from_millis(u64::try_from(millis).unwrap_or(5_000));
+    Ok(std::cmp::max(timeout, Duration::from_secs(1)))
+}
+
+/// The database's file, when it is one.
+pub(crate) async fn database_file(db: &DatabaseConnection) -> Result<Option<PathBuf>, Error> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Ok(None);
+    }
+    let pragma = Statement::from_string(DbBackend::Sqlite, "PRAGMA database_list");
+    for row in db.query_all_raw(pragma).await? {
+        let name: String = row.try_get_by_index(1)?;
+        let file: Option<String> = row.try_get_by_index(2)?;
+        if name == "main" {
+            return Ok(file.filter(|file| !file.is_empty()).map(PathBuf::from));
+        }
+    }
+    Ok(None)
 }

@@ -346,16 +346,6 @@ pub(crate) async fn page<C: ConnectionTrait>(
         .collect()
 }
 
-/// Forgets which cells came from a replica.
-pub(crate) async fn forget_via<C: ConnectionTrait>(conn: &C, table: &Table, replica_id: &str) -> Result<(), DbErr> {
-    let update = Query::update()
-        .table(shadow_ref(table))
-        .value("via", Expr::null())
-        .and_where(Expr::col("via").eq(replica_id))
-        .take();
-    conn.execute(&update).await.map(drop)
-}
-
 /// The newest clock value in a table's cells.
 pub(crate) async fn newest_clock<C: ConnectionTrait>(conn: &C, table: &Table) -> Result<Option<Hlc>, Error> {
     let mut query = Query::select();

@@ -65,7 +65,7 @@ impl SyncerBuilder {
         self
     }
 
-    /// How patiently a peer that can't be reached is tried again.
+    /// How patiently a peer that can't be reached is tried again; [the default](RetryPolicy::default), unless set.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self

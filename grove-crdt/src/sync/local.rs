@@ -51,12 +51,13 @@ pub(crate) struct Retry {
 
 /// A change that was refused, kept whole. See [`Replica::dead_letters`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct DeadLetter {
     /// Whether the change came from the peer, rather than being refused by it.
     pub inbound: bool,
     /// The peer's name.
     pub peer: String,
-    /// Why it was refused, for programs.
+    /// Why it was refused, for programs: a [`RejectionCode`] as it stands on the wire.
     pub code: String,
     /// Why it was refused, for people.
     pub message: String,
@@ -89,8 +90,8 @@ impl Replica {
         self.core.registry.iter().map(|table| table.name.clone()).collect()
     }
 
-    /// Counts the commits of this replica that recorded something, merges included: to push, or to refresh a view, right
-    /// after one.
+    /// Counts, from 0 at its opening, the commits of this replica that recorded something, merges included: to push, or
+    /// to refresh a view, right after one.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.core.commits.subscribe()
@@ -107,18 +108,6 @@ impl Replica {
     /// Merges changes of any tables. `from_replica` is the identity of the database they came from.
     pub(crate) async fn merge_changes(&self, changes: &[Change], from_replica: &str) -> Result<Merged, Error> {
         merge(&self.core, changes, from_replica).await
-    }
-
-    /// A peer turned out to have lost a part of its history: what came from there may be among it, so it is sent there
-    /// again from now on.
-    pub(crate) async fn forget_origin(&self, replica_id: &str) -> Result<(), Error> {
-        self.write(async |tx| {
-            for table in self.core.registry.iter() {
-                shadow::forget_via(tx, table, replica_id).await?;
-            }
-            Ok(())
-        })
-        .await
     }
 
     pub(crate) async fn keep_dead_letters(

@@ -1,7 +1,7 @@
 //! The exchange between replicas: what travels, who asks, who answers.
 //!
-//! A [`Syncer`](crate::Syncer) pulls a peer's changes page by page from where it stopped last time, merges them, and pushes
-//! its own. The answering side is [`respond`], which knows no HTTP; a [`Transport`] carries requests there.
+//! A [`Syncer`] pulls a peer's changes page by page from where it stopped last time, merges them, and pushes its own.
+//! The answering side is [`respond`], which knows no HTTP; a [`Transport`] carries requests there.
 
 mod builder;
 mod code;

@@ -26,7 +26,7 @@ pub struct PullRequest {
     /// Where the last answer ended; from the beginning when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// How many changes to answer with at most; the answerer may give fewer.
+    /// How many changes to answer with at most; the answerer may give fewer. When absent, the answerer chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Reserved: a filter is refused, not ignored.
@@ -47,7 +47,7 @@ pub struct PullResponse {
     pub cursor: String,
     /// Whether there is more after `cursor`.
     pub has_more: bool,
-    /// The newest clock value among the answerer's changes that it may tell of.
+    /// The newest clock value among `changes`; absent when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest_hlc: Option<Hlc>,
     /// The cursor was not of this database's history (it was recreated or restored): this answer starts over, and what
@@ -76,11 +76,11 @@ pub struct PushResponse {
     pub node_id: NodeId,
     /// How many changes were taken over, those known already included.
     pub merged: usize,
-    /// How many changes met a different state written elsewhere.
+    /// How many of these lost to a newer state.
     pub conflicts: usize,
     /// The changes that were refused.
     pub rejected: Vec<Rejection>,
-    /// The newest clock value the answerer holds after the merge.
+    /// The newest clock value among the changes taken; absent when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest_hlc: Option<Hlc>,
 }

@@ -17,9 +17,6 @@ impl Round<'_> {
             let cursor = self.state.cursor.clone();
             let answer = self.ask(cursor.clone()).await?;
             let who = self.recognise(&answer.replica_id, &answer.node_id, answer.restarted)?;
-            if answer.restarted {
-                self.settings.replica.forget_origin(&answer.replica_id).await?;
-            }
             let from_the_start = answer.restarted || cursor.is_none();
             if who == Outcome::Forgotten && !from_the_start {
                 continue;

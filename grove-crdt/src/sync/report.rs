@@ -19,7 +19,7 @@ pub struct SyncReport {
     pub pushed: usize,
     /// Changes that were taken over here, those known already included.
     pub merged: usize,
-    /// Changes that met, here, a different state written elsewhere.
+    /// Of the changes merged, those that lost to a newer state here.
     pub conflicts: usize,
     /// Changes that were refused, by this side or the other; each is kept as a dead letter. One that is tried again
     /// and refused again counts again.

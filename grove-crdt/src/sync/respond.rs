@@ -21,7 +21,7 @@ use crate::{
 pub struct Peer {
     /// A name for logs and metrics.
     pub name: String,
-    /// The only node id this peer may speak for; any when absent.
+    /// The only node id this peer may ask as; any when absent.
     pub node: Option<NodeId>,
 }
 
@@ -34,7 +34,8 @@ impl Peer {
         }
     }
 
-    /// Binds the peer to one node id.
+    /// Binds the peer to one node id: a request under any other is refused. The changes in a push are not bound, since
+    /// a peer passes on what others wrote.
     #[must_use]
     pub fn bound_to(mut self, node: NodeId) -> Self {
         self.node = Some(node);

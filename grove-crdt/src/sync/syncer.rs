@@ -111,7 +111,19 @@ impl Syncer {
     /// Syncs at once, then at every interval (give or take a tenth, so that many nodes don't come at once), until `stop`
     /// is cancelled. A failure is logged, and the next sync comes all the same.
     ///
-    /// When `stop` is cancelled, no answer is waited for any longer; what is being written is written to its end.
+    /// When `stop` is cancelled, no answer is waited for any longer; what is being written is written to its end. The
+    /// token is that of the `tokio-util` crate:
+    ///
+    /// ```no_run
+    /// # async fn example(syncer: grove_crdt::sync::Syncer) {
+    /// let stop = tokio_util::sync::CancellationToken::new();
+    /// let until = stop.clone();
+    /// let running = tokio::spawn(async move { syncer.run(until).await });
+    /// // …
+    /// stop.cancel();
+    /// running.await.unwrap();
+    /// # }
+    /// ```
     pub async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.every_peer(Extent::PullAndPush, &stop).await {

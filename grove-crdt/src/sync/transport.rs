@@ -7,10 +7,15 @@ use async_trait::async_trait;
 pub use crate::error::{TransportError, TransportErrorKind};
 use crate::sync::{PullRequest, PullResponse, PushRequest, PushResponse};
 
-/// A way to one peer. Object safe; implement it to carry the protocol over something else.
+/// A way to one peer. Object safe; implement it to carry the protocol over something else, with the `async-trait`
+/// crate. The other end answers with [`respond`](crate::sync::respond).
+///
+/// An error's kind decides what a syncer does: it tries again what is [`Unavailable`](TransportErrorKind::Unavailable),
+/// and nothing else. The code `too_large` makes it send, or ask for, less at once.
 #[async_trait]
 pub trait Transport: Send + Sync + fmt::Debug {
-    /// The peer's name, by which its cursors are remembered: for HTTP, its URL.
+    /// The peer's name, by which its cursors are remembered: for HTTP, its URL. It should stay the same from one start
+    /// of the program to the next.
     fn name(&self) -> &str;
 
     /// Asks for changes.

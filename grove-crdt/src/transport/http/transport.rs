@@ -88,7 +88,8 @@ impl HttpTransport {
         self
     }
 
-    /// Sends `Authorization: Bearer …` with every request. The token is in no log and no `Debug` output.
+    /// Sends `Authorization: Bearer …` with every request. The token is in no log and no `Debug` output. Over `http:`,
+    /// whoever is on the way can read it.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ impl HttpTransport {
     }
 
     /// Sends requests through a client of your own, with its proxies, certificates, pools and timeouts. The default one
-    /// gives up connecting after 10 seconds and follows no redirects.
+    /// gives up connecting after 10 seconds and follows no redirects; set yours up to follow none either.
     #[must_use]
     pub fn client(mut self, client: Client) -> Self {
         self.client = client;

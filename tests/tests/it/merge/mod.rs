@@ -7,6 +7,7 @@ mod hostile;
 pub mod library;
 mod local_columns;
 mod parking;
+mod parking_chain;
 mod parking_counters;
 mod parking_writes;
 mod schema_growth;

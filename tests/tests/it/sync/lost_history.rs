@@ -4,7 +4,9 @@ use std::path::Path;
 
 use grove_crdt::{
     Replica,
-    sync::{PullResponse, Syncer},
+    sync::{
+        PullRequest, PullResponse, PushRequest, PushResponse, Syncer, Transport, TransportError, TransportErrorKind,
+    },
     transport::MemoryTransport,
 };
 use grove_crdt_tests::{TempDb, builder, cells, connect, create_table, entities::document, replica_of, rows};
@@ -105,6 +107,30 @@ async fn a_history_that_this_database_never_had_starts_from_the_beginning() {
     assert_eq!((keys(&page), page.restarted), (vec!["doc-1"], true));
 }
 
+/// A way on which, for once, nothing can be pushed.
+#[derive(Debug)]
+struct OneWay(MemoryTransport);
+
+#[async_trait::async_trait]
+impl Transport for OneWay {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    async fn pull(&self, request: &PullRequest) -> Result<PullResponse, TransportError> {
+        self.0.pull(request).await
+    }
+
+    async fn push(&self, _: &PushRequest) -> Result<PushResponse, TransportError> {
+        Err(TransportError {
+            peer: self.name().to_owned(),
+            kind: TransportErrorKind::Refused,
+            code: None,
+            message: "not now".into(),
+        })
+    }
+}
+
 #[tokio::test]
 async fn what_the_restored_database_lost_comes_back_from_its_peers() {
     let peer = replica_of::<document::Entity>("peer").await;
@@ -128,6 +154,16 @@ async fn what_the_restored_database_lost_comes_back_from_its_peers() {
     sync(&peer, &replica).await;
     drop(replica);
     let restored = open(&backup.path(), "a").await;
+    // The peer hears of the loss, but can't help at once.
+    let one_way = OneWay(MemoryTransport::new(&restored));
+    Syncer::builder(&peer)
+        .peer(one_way)
+        .build()
+        .unwrap()
+        .sync()
+        .await
+        .unwrap_err();
+    assert_eq!(rows::<document::Entity, _>(&restored).await.len(), 2);
     sync(&peer, &restored).await;
     sync(&restored, &peer).await;
     assert_eq!(cells(&restored, "documents").await, cells(&peer, "documents").await);
