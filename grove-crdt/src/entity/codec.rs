@@ -351,4 +351,21 @@ mod tests {
             &json!("2024-02-29T01:02:03.000000004Z"),
         );
     }
+
+    /// A parser that is not exact in the last bit made a row and its record differ for ever.
+    #[test]
+    fn floats_survive_their_text() {
+        let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+        for value in std::iter::once(94.958_862_831_581_03).chain((0..20_000).map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            f64::from_bits(seed)
+        })) {
+            let Ok(json) = encode(&Value::Double(Some(value))) else {
+                continue;
+            };
+            let read: Json = serde_json::from_str(&crate::types::canonical(&json)).unwrap();
+            let back = decode(&read, &ArrayType::Double).unwrap();
+            assert_eq!(back, Value::Double(Some(value)));
+        }
+    }
 }

@@ -44,7 +44,8 @@ pub(crate) fn apply(
         target.adopt_before_change(record, changed, row)?;
     }
     for (column, change) in &changed.fields {
-        target.change(record, *column, change, row)?;
+        let before = changed.before.as_ref().filter(|_| !changed.not_before.contains(column));
+        target.change(record, *column, change, row, before)?;
     }
     Ok(())
 }
@@ -78,7 +79,7 @@ impl Target<'_> {
                 Kind::Lww => FieldChange::Assigned,
                 Kind::Counter | Kind::Set => FieldChange::MadeSo,
             };
-            self.change(record, column, &change, Some(row))?;
+            self.change(record, column, &change, Some(row), None)?;
         }
         Ok(())
     }
@@ -107,7 +108,14 @@ impl Target<'_> {
         Ok(())
     }
 
-    fn change(&self, record: &mut Record, column: usize, change: &FieldChange, row: Option<&Row>) -> Result<(), Error> {
+    fn change(
+        &self,
+        record: &mut Record,
+        column: usize,
+        change: &FieldChange,
+        row: Option<&Row>,
+        before: Option<&Row>,
+    ) -> Result<(), Error> {
         let Some(kind) = self.table.columns[column].kind() else {
             return Ok(());
         };
@@ -126,10 +134,7 @@ impl Target<'_> {
             }
             (FieldChange::MadeSo, Some(row)) => {
                 let now = field_value(self.table, row, column)?;
-                let was = record
-                    .value(field, kind)
-                    .map_err(|_| self.overflow(field))?
-                    .unwrap_or(Json::Null);
+                let was = self.value_before(record, column, kind, before)?;
                 if kind == Kind::Set {
                     let steps = steps_between(
                         &elements(self.table, column, &was)?,
@@ -144,6 +149,19 @@ impl Target<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a counter or set held before it was made to be something: what the writer could see, which of a parked row is
+    /// not what its record says.
+    fn value_before(&self, record: &Record, column: usize, kind: Kind, before: Option<&Row>) -> Result<Json, Error> {
+        let field = &self.table.columns[column].name;
+        match before {
+            Some(before) => field_value(self.table, before, column),
+            None => Ok(record
+                .value(field, kind)
+                .map_err(|_| self.overflow(field))?
+                .unwrap_or(Json::Null)),
+        }
     }
 
     fn increment(&self, record: &mut Record, column: usize, by: i64) -> Result<(), Error> {

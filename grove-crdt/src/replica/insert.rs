@@ -12,7 +12,7 @@ use crate::{
         foreign_keys::{Cascade, Parents},
         fragment::{Fragments, placeholder, quoted},
         session::Answer,
-        statement::{Write, refusal},
+        statement::{Write, calls_random, refusal},
         watch::{Watch, assigned_columns},
     },
     store::{catalog::Catalog, query_text, row},
@@ -180,7 +180,7 @@ impl Source<'_> {
         // Of a plain insert, the rows it brings are counted; with a conflict clause it can't be told which it wrote.
         let may_exist = self.insert.on.is_some() || self.insert.or.is_some() || self.insert.ignore;
         let timed = || ["'now'", "current_", "now()"].iter().any(|word| text.contains(word));
-        if text.contains("random") || text.contains("uuid") || (may_exist && timed()) {
+        if calls_random(&text) || (may_exist && timed()) {
             return Err(refusal(
                 format!(
                     "an insert into `{}` from a query with random values, or an upsert from one with the time of day",

@@ -210,7 +210,10 @@ impl Session {
     /// Writes out what has been collected, once no statement is being captured.
     pub(crate) async fn flush(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
         let _turn = self.capturing.lock().await;
-        self.flush_now(tx).await
+        let under_way = UnderWay::new(self);
+        let flushed = self.flush_now(tx).await;
+        under_way.over();
+        flushed
     }
 
     async fn flush_now(&self, tx: &DatabaseTransaction) -> Result<(), Error> {

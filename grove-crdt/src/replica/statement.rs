@@ -7,6 +7,7 @@ use sqlparser::{
     ast::{self, ObjectName, ObjectType, TableFactor, visit_statements},
     dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
     parser::Parser,
+    tokenizer::{Token, Tokenizer},
 };
 
 use crate::{
@@ -344,14 +345,40 @@ fn own_table(name: &ObjectName) -> Error {
 
 /// Refuses conditions that may name other rows each time they are evaluated: the rows are read before the statement runs.
 pub(super) fn refuse_random(conditions: &str, table: &str) -> Result<(), Error> {
-    let text = conditions.to_ascii_lowercase();
-    if ["random", "rand(", "uuid"].iter().any(|word| text.contains(word)) {
+    if calls_random(conditions) {
         return Err(refusal(
             format!("a write of `{table}` whose rows are chosen at random"),
             "select the keys first, and name them",
         ));
     }
     Ok(())
+}
+
+/// Whether a text calls a function that gives another value each time.
+pub(super) fn calls_random(text: &str) -> bool {
+    const FUNCTIONS: [&str; 7] = [
+        "random",
+        "randomblob",
+        "rand",
+        "uuid",
+        "uuid_generate_v4",
+        "gen_random_uuid",
+        "uuidv7",
+    ];
+    let tokens = Tokenizer::new(&SQLiteDialect {}, text).tokenize().unwrap_or_default();
+    let mut code = tokens
+        .iter()
+        .filter(|token| !matches!(token, Token::Whitespace(_)))
+        .peekable();
+    while let Some(token) = code.next() {
+        if let Token::Word(word) = token
+            && FUNCTIONS.iter().any(|name| name.eq_ignore_ascii_case(&word.value))
+            && code.peek() == Some(&&Token::LParen)
+        {
+            return true;
+        }
+    }
+    false
 }
 
 fn insert_name(insert: &ast::Insert) -> Option<&ObjectName> {
@@ -398,6 +425,23 @@ mod tests {
             "",
         ] {
             assert!(!passes_through(sql), "{sql}");
+        }
+    }
+
+    /// Columns and tables that are called so were once taken for it.
+    #[test]
+    fn only_a_call_is_random() {
+        for text in ["random() > 0", "id = UUID ( )", "x IN (SELECT randomblob(4))"] {
+            assert!(calls_random(text), "{text}");
+        }
+        for text in [
+            "\"devices\".\"uuid\" = ?1",
+            "uuid IN (?1)",
+            "brand(x) = 1",
+            "name = 'random()'",
+            "user_uuids.random = 1",
+        ] {
+            assert!(!calls_random(text), "{text}");
         }
     }
 }

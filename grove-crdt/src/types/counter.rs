@@ -5,14 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What one node has added and taken away, ever. Neither goes beyond `i64::MAX`.
+/// What one node has added and taken away, ever. Neither goes beyond 2^63, the size of the least `i64`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub inc: u64,
     pub dec: u64,
 }
 
-const LIMIT: u64 = i64::MAX as u64;
+/// The size of the least `i64`, so that each `i64` is the value of some totals.
+const LIMIT: u64 = i64::MIN.unsigned_abs();
 
 impl Totals {
     /// Totals that make up `value`.
@@ -102,9 +103,20 @@ mod tests {
     #[test]
     fn a_step_beyond_the_range_is_refused() {
         let full = Totals::of(i64::MAX);
-        assert_eq!(full.plus(1), None);
+        assert_eq!(full.plus(2), None);
         assert_eq!(full.plus(-1).map(Totals::net), Some(i128::from(i64::MAX) - 1));
-        assert_eq!(Totals::default().plus(i64::MIN), None);
+        assert_eq!(Totals::of(i64::MIN).plus(-1), None);
+    }
+
+    /// A birth with the least integer once made totals that could be written and not read.
+    #[test]
+    fn every_value_has_totals_that_can_be_read_back() {
+        for value in [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX] {
+            let totals = Totals::of(value);
+            let text = serde_json::to_string(&totals).unwrap();
+            assert_eq!(serde_json::from_str::<Totals>(&text).unwrap(), totals, "{value}");
+            assert_eq!(checked_value([totals]), Some(value));
+        }
     }
 
     #[test]
@@ -121,12 +133,12 @@ mod tests {
     fn json_is_exact_and_refuses_what_is_no_total() {
         let totals = Totals { inc: LIMIT, dec: 3 };
         let text = serde_json::to_string(&totals).unwrap();
-        assert_eq!(text, r#"{"inc":"9223372036854775807","dec":3}"#);
+        assert_eq!(text, r#"{"inc":"9223372036854775808","dec":3}"#);
         assert_eq!(serde_json::from_str::<Totals>(&text).unwrap(), totals);
         for bad in [
             r#"{"inc":-1,"dec":0}"#,
             r#"{"inc":1.5,"dec":0}"#,
-            r#"{"inc":"9223372036854775808","dec":0}"#,
+            r#"{"inc":"9223372036854775809","dec":0}"#,
             r#"{"inc":1}"#,
             r#"{"inc":1,"dec":0,"x":1}"#,
         ] {

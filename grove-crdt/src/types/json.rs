@@ -47,9 +47,13 @@ fn write_canonical(value: &Json, out: &mut String) {
 
 /// A total order of values, used where two of them claim the same clock. Numbers compare as numbers.
 pub(super) fn compare(a: &Json, b: &Json) -> Ordering {
+    let by_text = || canonical(a).cmp(&canonical(b));
     match (exact_i64(a), exact_i64(b)) {
-        (Some(x), Some(y)) if x != y => x.cmp(&y),
-        _ => canonical(a).cmp(&canonical(b)),
+        (Some(x), Some(y)) => x.cmp(&y).then_with(by_text),
+        // Integers come before everything else: a text between two of them would make a circle.
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => by_text(),
     }
 }
 
@@ -156,5 +160,33 @@ mod tests {
         assert_eq!(compare(&json!(9), &json!(10)), Ordering::Less);
         assert_eq!(compare(&json!("a"), &json!("b")), Ordering::Less);
         assert_eq!(compare(&json!(1.5), &json!(1.5)), Ordering::Equal);
+    }
+
+    /// Numbers by value and all else by text made a circle: "9" < "10" < "5a" < "9".
+    #[test]
+    fn the_order_has_no_circles() {
+        let values: Vec<Json> = ["9", "10", "5a", "5.5", "", "-1", "007"].map(Json::from).into();
+        let values: Vec<_> = values
+            .into_iter()
+            .chain([
+                json!(9),
+                json!(10),
+                json!(1.5),
+                json!(null),
+                json!([1]),
+                json!({"a": 1}),
+                json!(true),
+            ])
+            .collect();
+        for a in &values {
+            for b in &values {
+                assert_eq!(compare(a, b), compare(b, a).reverse(), "{a} and {b}");
+                for c in &values {
+                    if compare(a, b).is_le() && compare(b, c).is_le() {
+                        assert!(compare(a, c).is_le(), "{a}, {b}, {c}");
+                    }
+                }
+            }
+        }
     }
 }
