@@ -6,6 +6,8 @@ use crate::{entity::Table, error::Error};
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     tables: BTreeMap<String, Arc<Table>>,
+    /// The shadows in the database that belong to other tables, and share its versions.
+    other_shadows: Vec<String>,
 }
 
 impl Registry {
@@ -23,7 +25,19 @@ impl Registry {
                 });
             }
         }
-        Ok(Self { tables: by_name })
+        Ok(Self {
+            tables: by_name,
+            other_shadows: Vec::new(),
+        })
+    }
+
+    /// Notes which shadows the database has beside those of these tables.
+    pub(crate) fn note_other_shadows(&mut self, names: Vec<String>) {
+        self.other_shadows = names;
+    }
+
+    pub(crate) fn other_shadows(&self) -> &[String] {
+        &self.other_shadows
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Table>> {

@@ -7,7 +7,10 @@ use crate::{
     entity::{CrdtEntity, Registry, Table},
     error::Error,
     replica::{Core, Replica, core::Parts, guard::NodeGuard, upgrade},
-    store::{catalog::Catalog, dialect, identity, parked, schema, shadow, version},
+    store::{
+        catalog::{self, Catalog},
+        dialect, identity, parked, schema, shadow, version,
+    },
 };
 
 /// Describes a replica before it is opened. See [`Replica::builder`].
@@ -76,12 +79,12 @@ impl ReplicaBuilder {
                 "a replica without entities replicates nothing: add `.entity::<…>()`".into(),
             ));
         }
-        let registry = Registry::new(tables)?;
+        let mut registry = Registry::new(tables)?;
         let busy_timeout = dialect::busy_timeout(&db).await?;
         let file = dialect::database_file(&db).await?;
         let options = dialect::transaction(db.get_database_backend(), TransactionOptions::default());
         let tx = db.begin_with_options(options).await?;
-        let opened = match prepare(&tx, &registry, &node, file).await {
+        let opened = match prepare(&tx, &mut registry, &node, file).await {
             Ok(opened) => opened,
             Err(error) => {
                 tx.rollback().await?;
@@ -122,13 +125,20 @@ struct Opened {
 
 async fn prepare(
     tx: &DatabaseTransaction,
-    registry: &Registry,
+    registry: &mut Registry,
     node: &NodeId,
     file: Option<PathBuf>,
 ) -> Result<Opened, Error> {
     let catalog = Catalog::load(tx).await?;
+    let replacing = catalog::replacing(tx).await?;
     for table in registry.iter() {
         check_table(table, &catalog)?;
+        if replacing.contains(&table.name) {
+            return Err(Error::Schema {
+                table: table.name.clone(),
+                detail: "a constraint of it says `ON CONFLICT REPLACE`, by which the database deletes rows unseen; leave that out of the table, and say it in the statements with `on_conflict`".into(),
+            });
+        }
     }
     schema::create_bookkeeping(tx).await?;
     let replica_id = identity::replica_id(tx).await?;
@@ -140,7 +150,7 @@ async fn prepare(
         new_fields.extend(upgrade::note_fields(tx, table).await?);
         newest_clock = newest_clock.max(shadow::newest_clock(tx, table).await?);
     }
-    version::raise_floor(tx, registry, &catalog).await?;
+    registry.note_other_shadows(version::other_shadows(tx, registry, &catalog).await?);
     let newest_version = version::newest(tx, registry).await?;
     identity::begin_incarnation(tx, newest_version).await?;
     Ok(Opened {

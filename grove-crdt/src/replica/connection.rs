@@ -15,7 +15,7 @@ use crate::{
         adopt::Adopt,
         inspect::{self, Inspection},
         introduction::{self, Introduction},
-        parking::{self, ParkedRow},
+        parking::{self, Occasion, ParkedRow},
         session::Call,
         statement,
         transaction::run_alone,
@@ -108,7 +108,7 @@ impl Replica {
     /// The database fails.
     pub async fn release_parked(&self) -> Result<usize, Error> {
         let (tx, _session) = self.core.begin(TransactionOptions::default()).await?;
-        let released = parking::release(&self.core, &tx, None).await?;
+        let released = parking::release(&self.core, &tx, Occasion::Asked).await?;
         tx.commit().await?;
         Ok(released)
     }

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub commits: watch::Sender<u64>,
     /// Whether there may be parked rows. May be true when there are none, never false when this process parked some.
     pub has_parked: AtomicBool,
+    /// Where among the parked rows to go on trying, when there are more than are tried at once.
+    pub parked_turn: AtomicUsize,
     catalog: RwLock<Option<Arc<Catalog>>>,
     /// SQLite has one writer at a time. Queueing for it here is fair; SQLite's own waiting is not.
     write_gate: Arc<Mutex<()>>,
@@ -59,6 +61,7 @@ impl Core {
             tombstone_ttl: parts.tombstone_ttl,
             commits: watch::Sender::new(0),
             has_parked: AtomicBool::new(parts.has_parked),
+            parked_turn: AtomicUsize::new(0),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
             write_gate: Arc::new(Mutex::new(())),
             busy_timeout: parts.busy_timeout,

@@ -15,7 +15,7 @@ use crate::{
     replica::{
         apply::apply,
         effect::{Effect, Pending},
-        parking,
+        parking::{self, Occasion},
         session::Session,
     },
     store::{row, shadow},
@@ -73,7 +73,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     }
     if core.may_have_parked() {
         let changed = loaded.iter().map(|(share, _)| share.table.name.clone()).collect();
-        parking::release(core, tx, Some(&changed)).await?;
+        parking::release(core, tx, Occasion::Changed(changed)).await?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{
         Core, Replica,
         judge::{Judged, judge},
         materialise::{Wanted, materialise},
-        parking,
+        parking::{self, Occasion},
     },
     store::{
         parked::{self, Parked},
@@ -266,7 +266,7 @@ async fn write_rows(
     if !core.may_have_parked() {
         return Ok(0);
     }
-    parking::release(core, tx, Some(&changed)).await?;
+    parking::release(core, tx, Occasion::Changed(changed)).await?;
     if failed.is_empty() {
         return Ok(0);
     }

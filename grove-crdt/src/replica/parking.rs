@@ -100,31 +100,59 @@ pub(super) async fn park(core: &Core, tx: &DatabaseTransaction, rows: &[Parked])
     Ok(())
 }
 
-/// Tries the parked rows whose obstacle may have gone, now that rows of `changed` tables did change (of any, when absent).
-/// Returns how many are parked no longer.
-pub(super) async fn release(
-    core: &Core,
-    tx: &DatabaseTransaction,
-    changed: Option<&BTreeSet<String>>,
-) -> Result<usize, Error> {
+/// Why parked rows are tried again.
+#[derive(Clone, Debug)]
+pub(super) enum Occasion {
+    /// Rows of these tables changed.
+    Changed(BTreeSet<String>),
+    /// Tables changed that are not replicated.
+    OthersChanged,
+    /// Somebody asked.
+    Asked,
+}
+
+/// How many rows that wait for something else than a parent are tried on one occasion: each may take statements of its own,
+/// and the commit waits for them.
+const MAX_TRIED: usize = 200;
+
+/// Tries the parked rows whose obstacle may have gone. Returns how many are parked no longer.
+pub(super) async fn release(core: &Core, tx: &DatabaseTransaction, occasion: Occasion) -> Result<usize, Error> {
     let mut released = 0;
-    let mut changed = changed.cloned();
+    let mut occasion = occasion;
     loop {
         let all = parked::all(tx).await?;
         if all.is_empty() {
             return Ok(released);
         }
         let catalog = core.catalog(tx).await?;
-        let may_pass = |row: &Parked| changed.as_ref().is_none_or(|changed| concerns(&catalog, row, changed));
-        let waiting: Vec<_> = all.into_iter().filter(may_pass).collect();
+        let waiting = whose_turn_it_is(core, &catalog, all, &occasion);
         let freed = try_again(core, tx, waiting).await?;
         if freed.is_empty() {
             return Ok(released);
         }
         released += freed.len();
         // What was freed may be what others wait for.
-        changed = Some(freed.into_iter().map(|row| row.table).collect());
+        if !matches!(occasion, Occasion::Asked) {
+            occasion = Occasion::Changed(freed.into_iter().map(|row| row.table).collect());
+        }
     }
+}
+
+/// The rows to try on an occasion: all that wait for a parent, and some of the others, going on where the last time ended.
+fn whose_turn_it_is(core: &Core, catalog: &Catalog, all: Vec<Parked>, occasion: &Occasion) -> Vec<Parked> {
+    let concerned = all.into_iter().filter(|row| match occasion {
+        Occasion::Changed(tables) => concerns(catalog, row, tables),
+        Occasion::OthersChanged => row.reason == Constraint::ForeignKey,
+        Occasion::Asked => true,
+    });
+    let (mut turn, mut others): (Vec<_>, Vec<_>) = concerned.partition(|row| row.reason == Constraint::ForeignKey);
+    if others.len() > MAX_TRIED && !matches!(occasion, Occasion::Asked) {
+        let from = core.parked_turn.fetch_add(MAX_TRIED, Ordering::Relaxed) % others.len();
+        others.rotate_left(from);
+        others.truncate(MAX_TRIED);
+    }
+    turn.append(&mut others);
+    turn
 }
 
 fn concerns(catalog: &Catalog, row: &Parked, changed: &BTreeSet<String>) -> bool {
@@ -157,6 +185,13 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
         wanted.insert(name.clone(), rows.collect());
     }
     let failed = materialise(core, tx, wanted).await?;
+    let known: BTreeSet<_> = waiting.iter().map(|row| (&row.table, &row.pk)).collect();
+    // A row that a delete took along, though its record lives, was not parked before.
+    let (_, fresh): (Vec<_>, Vec<_>) = failed
+        .iter()
+        .cloned()
+        .partition(|row| known.contains(&(&row.table, &row.pk)));
+    park(core, tx, &fresh).await?;
     let failed: BTreeSet<_> = failed.into_iter().map(|row| (row.table, row.pk)).collect();
     let freed: Vec<_> = waiting
         .into_iter()

@@ -12,6 +12,7 @@ use crate::{
         announce::Announced,
         effect::Effect,
         flush,
+        parking::{self, Occasion},
         statement::{self, Verdict},
         watch,
     },
@@ -40,6 +41,8 @@ pub(crate) struct Log {
     /// The version this transaction writes under, once it has written.
     pub version: Option<i64>,
     pub announced: Vec<Announced>,
+    /// Whether a table was written that is not replicated: a parked row may wait for just that.
+    others_changed: bool,
     /// Why the transaction must not be committed: a statement ran whose effect could not be captured.
     poison: Option<String>,
     /// As `poison`, but no rollback to a savepoint helps.
@@ -155,7 +158,10 @@ impl Session {
         }
         let catalog = self.core.catalog(tx).await?;
         match statement::judge(&statement, &self.core.registry, &catalog)? {
-            Verdict::Harmless => perform(tx, call, statement).await,
+            Verdict::Harmless => {
+                self.log().others_changed |= !statement::reads(&statement.sql);
+                perform(tx, call, statement).await
+            }
             Verdict::ChangesSchema => {
                 let answer = perform(tx, call, statement).await?;
                 self.core.forget_catalog();
@@ -168,6 +174,7 @@ impl Session {
                 let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
                 let effects = watch::after(tx, &catalog, watch, &answer).await;
                 let effects = effects.map_err(|error| self.poison(error))?;
+                self.log().others_changed |= self.core.registry.get(write.table()).is_none();
                 self.collect(tx, effects).await?;
                 write_under_way.over();
                 Ok(answer)
@@ -224,9 +231,15 @@ impl Session {
         if let Some(why) = why {
             return Err(Error::Invalid(format!("this transaction can't be committed: {why}")));
         }
-        flush::flush(self, tx)
-            .await
-            .inspect_err(|error| self.poison_with(error))
+        let flushed = async {
+            flush::flush(self, tx).await?;
+            let others_changed = std::mem::take(&mut self.log().others_changed);
+            if others_changed && self.core.may_have_parked() {
+                parking::release(&self.core, tx, Occasion::OthersChanged).await?;
+            }
+            Ok(())
+        };
+        flushed.await.inspect_err(|error| self.poison_with(error))
     }
 
     /// Whether anything was collected.

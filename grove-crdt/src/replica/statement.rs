@@ -96,6 +96,12 @@ fn contains_word(sql: &str, word: &str) -> bool {
     sql.split_ascii_whitespace().any(|part| part.eq_ignore_ascii_case(word))
 }
 
+/// Whether a statement that was judged harmless only reads.
+pub(crate) fn reads(sql: &str) -> bool {
+    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next();
+    word.is_some_and(|word| word.eq_ignore_ascii_case("WITH") || word.eq_ignore_ascii_case("SELECT"))
+}
+
 /// Judges a statement.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ use crate::{
         identity::{self, KnownField},
         kept::{self, Kept},
         shadow::{self, Stored},
+        version,
     },
     types::Kind,
 };
@@ -122,6 +123,7 @@ async fn put_aside(
     if strays.is_empty() {
         return Ok(());
     }
+    version::raise_floor(tx, &core.registry).await?;
     shadow::remove(tx, table, &strays).await?;
     let letters: Vec<_> = strays
         .into_iter()

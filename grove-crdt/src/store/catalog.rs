@@ -234,3 +234,26 @@ pub(crate) async fn unique_columns<C: ConnectionTrait>(
         .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)))
         .collect()
 }
+
+/// The tables with a constraint of which SQLite deletes the row in conflict (`ON CONFLICT REPLACE`), telling nobody.
+pub(crate) async fn replacing<C: ConnectionTrait>(conn: &C) -> Result<BTreeSet<String>, DbErr> {
+    let rows = conn
+        .query_all_raw(Statement::from_string(
+            conn.get_database_backend(),
+            "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL",
+        ))
+        .await?;
+    let mut tables = BTreeSet::new();
+    for row in rows {
+        let definition: String = row.try_get_by_index(1)?;
+        let words: Vec<_> = definition
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .filter(|word| !word.is_empty())
+            .map(str::to_ascii_uppercase)
+            .collect();
+        if words.windows(3).any(|three| three == ["ON", "CONFLICT", "REPLACE"]) {
+            tables.insert(row.try_get_by_index(0)?);
+        }
+    }
+    Ok(tables)
+}

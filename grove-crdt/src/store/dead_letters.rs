@@ -93,15 +93,16 @@ pub(crate) async fn list<C: ConnectionTrait>(
         .collect()
 }
 
-/// Throws letters away.
-pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, ids: &[String]) -> Result<(), DbErr> {
+/// Throws letters away, and returns how many there were.
+pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, ids: &[String]) -> Result<u64, DbErr> {
+    let mut removed = 0;
     for chunk in chunks(ids, 1) {
         let ids = chunk.iter().map(|id| vec![id.into()]).collect();
         let delete = Query::delete()
             .from_table(DEAD_LETTERS)
             .and_where(dialect::among(vec![Expr::col("id")], ids))
             .take();
-        conn.execute(&delete).await?;
+        removed += conn.execute(&delete).await?.rows_affected();
     }
-    Ok(())
+    Ok(removed)
 }

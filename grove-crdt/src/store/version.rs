@@ -6,7 +6,7 @@
 
 use sea_orm::{
     ConnectionTrait, DbErr,
-    sea_query::{Alias, Expr, ExprTrait as _, Func, Query, SelectStatement, UnionType},
+    sea_query::{Alias, Expr, ExprTrait as _, Func, IntoTableRef as _, Query, SelectStatement, UnionType},
 };
 
 use crate::{
@@ -23,10 +23,15 @@ pub(crate) fn newest_query(registry: &Registry) -> SelectStatement {
         .expr_as(Expr::col("version_floor"), "v")
         .from(REPLICA)
         .take();
-    for table in registry.iter() {
+    let own = registry.iter().map(|table| shadow_ref(table));
+    let others = registry
+        .other_shadows()
+        .iter()
+        .map(|name| Alias::new(name).into_table_ref());
+    for shadow in own.chain(others) {
         let newest = Query::select()
             .expr_as(Expr::col("version").max(), "v")
-            .from(shadow_ref(table))
+            .from(shadow)
             .take();
         versions.union(UnionType::All, newest);
     }
@@ -36,36 +41,34 @@ pub(crate) fn newest_query(registry: &Registry) -> SelectStatement {
         .take()
 }
 
-/// Raises the floor above the versions of tables that are not replicated at the moment. While they are not, versions go on
-/// above theirs; otherwise what the other tables commit meanwhile would lie below cursors that had passed all of them.
-pub(crate) async fn raise_floor<C: ConnectionTrait>(
+/// The shadows of tables that this database has replicated and this replica does not: another process may go on to, and
+/// versions are common to all of them.
+pub(crate) async fn other_shadows<C: ConnectionTrait>(
     conn: &C,
     registry: &Registry,
     catalog: &Catalog,
-) -> Result<(), DbErr> {
+) -> Result<Vec<String>, DbErr> {
     let known = Query::select().distinct().column("table_name").from(FIELDS).take();
+    let mut shadows = Vec::new();
     for row in conn.query_all(&known).await? {
         let table: String = row.try_get_by_index(0)?;
         let shadow = shadow_name(&table);
-        if registry.get(&table).is_some() || catalog.columns(&shadow).is_none() {
-            continue;
+        if registry.get(&table).is_none() && catalog.columns(&shadow).is_some() {
+            shadows.push(shadow);
         }
-        let newest = Query::select()
-            .expr(Func::coalesce([Expr::col("version").max(), Expr::val(0_i64)]))
-            .from(Alias::new(shadow))
-            .take();
-        let newest: i64 = conn
-            .query_one(&newest)
-            .await?
-            .map_or(Ok(0), |row| row.try_get_by_index(0))?;
-        let raise = Query::update()
-            .table(REPLICA)
-            .value("version_floor", newest)
-            .and_where(Expr::col("version_floor").lt(newest))
-            .take();
-        conn.execute(&raise).await?;
     }
-    Ok(())
+    Ok(shadows)
+}
+
+/// Raises the floor to the newest version, before cells that may have it are removed.
+pub(crate) async fn raise_floor<C: ConnectionTrait>(conn: &C, registry: &Registry) -> Result<(), DbErr> {
+    let newest = newest(conn, registry).await?;
+    let raise = Query::update()
+        .table(REPLICA)
+        .value("version_floor", newest)
+        .and_where(Expr::col("version_floor").lt(newest))
+        .take();
+    conn.execute(&raise).await.map(drop)
 }
 
 /// The newest version committed, or written by this transaction.

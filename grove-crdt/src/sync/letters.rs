@@ -18,7 +18,7 @@ impl Round<'_> {
     pub(super) async fn retry_inbound(&mut self) -> Result<(), Error> {
         let replica = &self.settings.replica;
         let letters = replica
-            .retryable_dead_letters(Direction::Inbound, self.peer.name())
+            .dead_letters_to_retry(Direction::Inbound, self.peer.name(), self.letters)
             .await?;
         let from = self.state.replica_id.clone().unwrap_or_default();
         for letters in letters.chunks(self.settings.page_size) {
@@ -33,7 +33,7 @@ impl Round<'_> {
     pub(super) async fn retry_outbound(&mut self) -> Result<Outcome, Error> {
         let replica = &self.settings.replica;
         let letters = replica
-            .retryable_dead_letters(Direction::Outbound, self.peer.name())
+            .dead_letters_to_retry(Direction::Outbound, self.peer.name(), self.letters)
             .await?;
         for letters in letters.chunks(self.settings.page_size) {
             let changes: Vec<_> = letters.iter().map(|letter| letter.change.clone()).collect();
@@ -74,7 +74,7 @@ impl Round<'_> {
             .await
     }
 
-    /// Drops the letters that were taken this time, and keeps the new reason of those refused for good now. Those that
+    /// Drops the letters that were taken this time, and keeps the new reason of those refused for another one now. Those that
     /// are refused as before stay as they are, so that waiting writes nothing.
     async fn settle(&self, direction: Direction, letters: &[Retry], mut refused: Refused) -> Result<(), Error> {
         let taken: Vec<_> = letters
@@ -83,11 +83,11 @@ impl Round<'_> {
             .filter(|(index, _)| !refused.contains_key(index))
             .map(|(_, letter)| letter.id.clone())
             .collect();
-        refused.retain(|_, (_, rejection)| !rejection.code.can_pass_later());
+        refused.retain(|index, (_, rejection)| letters[*index].code != rejection.code);
         self.keep(direction, refused).await?;
         if taken.is_empty() {
             return Ok(());
         }
-        self.settings.replica.drop_dead_letters(&taken).await
+        self.settings.replica.discard_dead_letters(&taken).await.map(drop)
     }
 }

@@ -42,10 +42,21 @@ impl Direction {
     }
 }
 
+/// Which dead letters are tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Letters {
+    /// Those that can pass without anybody mending anything.
+    ThatCanPass,
+    /// All: either side may have been upgraded since.
+    All,
+}
+
 /// A change that was refused and may pass now.
 #[derive(Clone, Debug)]
 pub(crate) struct Retry {
     pub id: String,
+    /// Why it was refused last.
+    pub code: RejectionCode,
     pub change: Change,
 }
 
@@ -53,6 +64,8 @@ pub(crate) struct Retry {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetter {
+    /// What to name it by in [`Replica::discard_dead_letters`].
+    pub id: String,
     /// Whether the change came from the peer, rather than being refused by it.
     pub inbound: bool,
     /// The peer's name.
@@ -68,14 +81,16 @@ pub struct DeadLetter {
 }
 
 impl Replica {
-    /// The changes that were refused, here or by a peer. Those that can pass later are tried again in each round.
+    /// The changes that were refused, here or by a peer. Those that can pass later are tried again in each round of a
+    /// [`Syncer`](crate::sync::Syncer); all of them in its first, since either side may have been upgraded.
     ///
     /// # Errors
     ///
     /// The database fails.
     pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Error> {
         let letters = dead_letters::list(&self.core.db, None).await?.into_iter();
-        let public = letters.map(|(_, letter)| DeadLetter {
+        let public = letters.map(|(id, letter)| DeadLetter {
+            id,
             inbound: letter.direction == Direction::Inbound.as_str(),
             peer: letter.peer,
             code: letter.code,
@@ -84,6 +99,15 @@ impl Replica {
             since: letter.since,
         });
         Ok(public.collect())
+    }
+
+    /// Throws dead letters away, and returns how many there were: changes that need not reach the other side any more.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub async fn discard_dead_letters(&self, ids: &[String]) -> Result<u64, Error> {
+        self.write(async |tx| Ok(dead_letters::remove(tx, ids).await?)).await
     }
 
     pub(crate) fn table_names(&self) -> Vec<String> {
@@ -130,18 +154,21 @@ impl Replica {
         self.write(async |tx| Ok(dead_letters::put(tx, &letters).await?)).await
     }
 
-    pub(crate) async fn retryable_dead_letters(&self, direction: Direction, peer: &str) -> Result<Vec<Retry>, Error> {
+    /// The dead letters of one direction and peer that are worth another try.
+    pub(crate) async fn dead_letters_to_retry(
+        &self,
+        direction: Direction,
+        peer: &str,
+        which: Letters,
+    ) -> Result<Vec<Retry>, Error> {
         let letters = dead_letters::list(&self.core.db, Some((direction.as_str(), peer))).await?;
         let retries = letters.into_iter().filter_map(|(id, letter)| {
             let code: RejectionCode = serde_json::from_value(letter.code.into()).ok()?;
             let change = serde_json::from_str(&letter.change).ok()?;
-            code.can_pass_later().then_some(Retry { id, change })
+            let worth_it = which == Letters::All || code.can_pass_later();
+            worth_it.then_some(Retry { id, code, change })
         });
         Ok(retries.collect())
-    }
-
-    pub(crate) async fn drop_dead_letters(&self, ids: &[String]) -> Result<(), Error> {
-        self.write(async |tx| Ok(dead_letters::remove(tx, ids).await?)).await
     }
 
     /// Runs bookkeeping in a transaction of its own.

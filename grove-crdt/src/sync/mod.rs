@@ -24,7 +24,7 @@ pub use builder::SyncerBuilder;
 pub use code::PROTOCOL_HEADER;
 pub(crate) use code::TOO_LARGE;
 pub use local::DeadLetter;
-pub(crate) use local::{Direction, Retry};
+pub(crate) use local::{Direction, Letters, Retry};
 pub use protocol::{ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse};
 pub use report::{PeerFailure, SyncError, SyncReport};
 pub use respond::{Peer, Refusal};

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::NodeId,
     error::Error,
-    sync::{PeerState, SyncReport, Transport, TransportError, TransportErrorKind, syncer::Settings},
+    sync::{Letters, PeerState, SyncReport, Transport, TransportError, TransportErrorKind, syncer::Settings},
 };
 
 /// How often a peer may turn out to have another database within one round. A real one does so once.
@@ -39,6 +39,7 @@ pub(crate) struct Round<'a> {
     /// What the database holds of `state`.
     saved: PeerState,
     restarts: usize,
+    pub(super) letters: Letters,
     /// How many changes to ask for at once: fewer once a page has turned out to be too large in bytes.
     pub(super) page_size: usize,
     /// Whether the peer has lost what it had, so that it is sent even what came from it. Nothing is remembered until it
@@ -53,6 +54,7 @@ impl<'a> Round<'a> {
         settings: &'a Settings,
         peer: &'a dyn Transport,
         extent: Extent,
+        letters: Letters,
         stop: &'a CancellationToken,
     ) -> (SyncReport, Result<(), Error>) {
         let scope = settings.tables.join(",");
@@ -68,6 +70,7 @@ impl<'a> Round<'a> {
             saved: state.clone(),
             state,
             restarts: 0,
+            letters,
             page_size: settings.page_size,
             resend: false,
             report: SyncReport::default(),

@@ -1,6 +1,12 @@
 //! The asking side of the protocol: pulls from peers what is new there, and pushes what is new here.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -8,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     replica::Replica,
     sync::{
-        PeerFailure, RetryPolicy, SyncError, SyncReport, SyncerBuilder, Transport,
+        Letters, PeerFailure, RetryPolicy, SyncError, SyncReport, SyncerBuilder, Transport,
         retry::Jitter,
         round::{Extent, Round},
     },
@@ -64,6 +70,8 @@ struct Peer {
     transport: Arc<dyn Transport>,
     /// Held during a round: two at once would send everything twice.
     turn: Mutex<()>,
+    /// Whether a round has succeeded. Before the first, either side may have been upgraded since the last syncer.
+    known: AtomicBool,
 }
 
 impl Syncer {
@@ -78,6 +86,7 @@ impl Syncer {
             .map(|transport| Peer {
                 transport,
                 turn: Mutex::new(()),
+                known: AtomicBool::new(false),
             })
             .collect();
         Self(Arc::new(Inner {
@@ -152,7 +161,13 @@ impl Syncer {
                 break;
             };
             let transport = &*peer.transport;
-            let (done, result) = Round::carry_out(&self.0.settings, transport, extent, stop).await;
+            let letters = if peer.known.load(Ordering::Relaxed) {
+                Letters::ThatCanPass
+            } else {
+                Letters::All
+            };
+            let (done, result) = Round::carry_out(&self.0.settings, transport, extent, letters, stop).await;
+            peer.known.fetch_or(result.is_ok(), Ordering::Relaxed);
             report += done;
             if let Err(error) = result {
                 let peer = transport.name().to_owned();

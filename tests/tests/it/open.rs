@@ -260,3 +260,21 @@ async fn opening_changes_nothing_of_the_users() {
     draft("a").insert(&replica).await.unwrap();
     assert_eq!(schema().await, before);
 }
+
+/// SQLite deleted the row in conflict, and its record lived on.
+#[tokio::test]
+async fn a_table_that_replaces_on_conflict_is_refused() {
+    let db = memory().await;
+    db.execute_unprepared(
+        "CREATE TABLE documents (id TEXT PRIMARY KEY, title TEXT NOT NULL UNIQUE ON\nCONFLICT  replace, \
+         view_count BIGINT NOT NULL, tags TEXT NOT NULL, author TEXT)",
+    )
+    .await
+    .unwrap();
+    let error = open(&db, "node-1").await.unwrap_err().to_string();
+    assert!(
+        error.contains("table `documents`") && error.contains("ON CONFLICT REPLACE"),
+        "{error}"
+    );
+    assert_eq!(own_tables(&db).await, 0);
+}

@@ -50,6 +50,26 @@ async fn a_cancelled_write_is_not_committed_unrecorded() {
     }
 }
 
+/// A look into a transaction, given up half way, had written out some of what the transaction did; the commit wrote it out
+/// again, and increments counted twice.
+#[tokio::test]
+async fn a_cancelled_look_into_a_transaction_writes_nothing_twice() {
+    for times in 1..24 {
+        let replica = documents().await;
+        for id in ["a", "b", "c"] {
+            draft(id).insert(&replica).await.unwrap();
+        }
+        let tx = replica.begin().await.unwrap();
+        tx.execute_unprepared("UPDATE documents SET view_count = view_count + 1")
+            .await
+            .unwrap();
+        let ended = poll_for(times, tx.inspect::<document::Entity>("a")).await;
+        let committed = tx.commit().await;
+        assert!(!ended || committed.is_ok());
+        assert_agrees::<document::Entity, _>(&replica).await;
+    }
+}
+
 #[tokio::test]
 async fn a_cancelled_write_can_be_rolled_back_to_a_savepoint() {
     for times in 1..8 {

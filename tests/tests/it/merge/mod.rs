@@ -10,6 +10,7 @@ mod parking;
 mod parking_chain;
 mod parking_counters;
 mod parking_writes;
+mod released;
 mod schema_growth;
 pub mod support;
 mod unique;

@@ -81,3 +81,38 @@ async fn a_change_ahead_of_the_clock_is_taken_once_the_clock_is_there() {
     assert_eq!(notes::title(&edge, "b").await.as_deref(), Some("from hub"));
     assert!(edge.dead_letters().await.unwrap().is_empty());
 }
+
+/// A change that was refused for good stayed behind for ever, although the peer was mended since.
+#[tokio::test]
+async fn every_dead_letter_is_tried_again_by_a_new_syncer() {
+    let (edge, hub, line) = pair().await;
+    notes::write(&edge, "a", "one").await;
+    line.0.capacity.store(0, Ordering::SeqCst);
+    let old = syncer(&edge).peer(line.clone()).build().unwrap();
+    assert!(old.sync().await.unwrap().rejected > 0);
+    line.0.capacity.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(old.sync().await.unwrap().pushed, 0);
+    let new = syncer(&edge).peer(line.clone()).build().unwrap();
+    assert!(new.sync().await.unwrap().pushed > 0);
+    assert_eq!(notes::title(&hub, "a").await.as_deref(), Some("one"));
+    assert_eq!(edge.dead_letters().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn dead_letters_can_be_thrown_away() {
+    let (edge, _hub, line) = pair().await;
+    notes::write(&edge, "a", "one").await;
+    line.0.capacity.store(0, Ordering::SeqCst);
+    syncer(&edge).peer(line.clone()).build().unwrap().sync().await.unwrap();
+    let ids: Vec<_> = edge
+        .dead_letters()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|letter| letter.id)
+        .collect();
+    assert!(!ids.is_empty());
+    assert_eq!(edge.discard_dead_letters(&ids).await.unwrap(), ids.len() as u64);
+    assert_eq!(edge.dead_letters().await.unwrap(), []);
+    assert_eq!(edge.discard_dead_letters(&ids).await.unwrap(), 0);
+}

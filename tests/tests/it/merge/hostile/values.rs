@@ -143,7 +143,7 @@ async fn values_must_be_of_the_fields_type_and_kind() {
         ),
         (
             "a total beyond i64",
-            with(&counter(), json!({ "counter": { "inc": 0, "dec": 1_u64 << 63 } })),
+            with(&counter(), json!({ "counter": { "inc": 0, "dec": (1_u64 << 63) + 1 } })),
             "bad_value",
         ),
         (
