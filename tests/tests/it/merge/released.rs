@@ -1,6 +1,6 @@
 //! What happens when parked rows are released, and to those who write them meanwhile.
 
-use grove_crdt::Replica;
+use grove_crdt::{Replica, ReplicaBuilder};
 use grove_crdt_tests::cells;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, IntoActiveModel};
 
@@ -54,7 +54,7 @@ async fn setting_a_counter_of_a_parked_row_counts_from_what_the_row_shows() {
 async fn pinned(node: &str) -> Replica {
     let books = books("ON DELETE CASCADE");
     let pins = "CREATE TABLE pins (shelf TEXT NOT NULL REFERENCES shelves (id))";
-    let entities = |builder: grove_crdt::ReplicaBuilder| builder.entity::<shelf::Entity>().entity::<book::Entity>();
+    let entities = |builder: ReplicaBuilder| builder.entity::<shelf::Entity>().entity::<book::Entity>();
     replica_over(node, &[SHELVES, &books, pins], entities).await.0
 }
 
@@ -89,7 +89,7 @@ async fn a_row_that_waits_for_an_unreplicated_parent_is_shown_with_it() {
     let (a, _) = library("a").await;
     put_shelf(&a, "s1", "x").await;
     put_book(&a, "b1", Some("s1")).await;
-    let (b, _) = replica_over("b", &[SHELVES, &books("")], |builder| builder.entity::<book::Entity>()).await;
+    let (b, _) = replica_over("b", &[SHELVES, &books("")], ReplicaBuilder::entity::<book::Entity>).await;
     carry(&a, &b, &["books"]).await;
     assert_eq!(parked(&b).await, ["books b1 ForeignKey"]);
     b.execute_unprepared("INSERT INTO shelves VALUES ('s1', 'x', NULL)")
