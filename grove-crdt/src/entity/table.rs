@@ -56,8 +56,12 @@ impl Column {
     /// The SQL value of a JSON value, or what is wrong with it.
     pub(crate) fn decode(&self, json: &serde_json::Value) -> Result<Value, String> {
         let value = codec::decode(json, &self.value_type)?;
+        // JSON has a null of its own, which a column that takes no SQL null can hold.
+        let json_null = || Value::Json(Some(Box::new(serde_json::Value::Null)));
         if (self.accepts)(value.clone()) {
             Ok(value)
+        } else if value == Value::Json(None) && (self.accepts)(json_null()) {
+            Ok(json_null())
         } else {
             Err(format!("{json} is not a value of this column's type"))
         }

@@ -17,3 +17,4 @@ mod schemas;
 mod statements;
 mod sync;
 mod syncer;
+mod values;
