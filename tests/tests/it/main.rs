@@ -18,3 +18,4 @@ mod statements;
 mod sync;
 mod syncer;
 mod values;
+mod versions;

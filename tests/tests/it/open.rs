@@ -1,7 +1,7 @@
 //! Opening a replica.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
 };
 
@@ -77,28 +77,14 @@ async fn a_node_id_is_open_once_until_its_last_clone_is_dropped() {
     }
 }
 
-/// Not a test: the other process of the one below.
-#[tokio::test]
-#[ignore = "run by `a_node_id_is_open_in_one_process`"]
-async fn child() {
-    let Ok(path) = std::env::var("GROVE_TEST_DATABASE") else {
-        return;
-    };
-    let db = grove_crdt_tests::connect(path.as_ref()).await;
-    let _replica = open(&db, "node:1").await.unwrap();
-    println!("opened");
-    // Until it is killed.
-    let _ = std::io::stdin().read_to_end(&mut Vec::new());
-}
-
 #[tokio::test]
 async fn a_node_id_is_open_in_one_process() {
     let file = TempDb::new();
     let db = file.connect().await;
     create_table(&db, document::Entity).await.unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "open::child", "--ignored", "--nocapture"])
-        .env("GROVE_TEST_DATABASE", file.path())
+    let mut child = Command::new(env!("CARGO_BIN_EXE_open_and_wait"))
+        .arg(file.path())
+        .arg("node:1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
