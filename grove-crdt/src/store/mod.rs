@@ -4,9 +4,12 @@ pub(crate) mod catalog;
 pub(crate) mod constraint;
 pub(crate) mod dead_letters;
 pub(crate) mod dialect;
+mod driver_error;
 pub(crate) mod identity;
 pub(crate) mod kept;
 pub(crate) mod lease;
+#[cfg(test)]
+mod live;
 mod outgoing;
 pub(crate) mod parked;
 pub(crate) mod peers;

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::DbErr;
 
-use crate::error::{CONTENDED, Error};
+use crate::{
+    error::{CONTENDED, Error},
+    store::driver_error::{Code, DriverError},
+};
 
 /// How often something is tried.
 const ATTEMPTS: u32 = 12;
@@ -21,9 +24,8 @@ pub(crate) trait Transient {
 impl Transient for DbErr {
     fn is_transient(&self) -> bool {
         match self {
-            Self::Conn(error) | Self::Exec(error) | Self::Query(error) => is_passing(error),
             Self::Custom(text) => text.ends_with(CONTENDED),
-            _ => false,
+            error => is_passing(error),
         }
     }
 }
@@ -39,18 +41,16 @@ impl Transient for Error {
 }
 
 /// Whether a database says that it ended a deadlock, could not serialize transactions, or would not wait for a lock.
-fn is_passing(error: &RuntimeErr) -> bool {
-    let RuntimeErr::SqlxError(error) = error else {
-        return false;
-    };
-    let Some(error) = error.as_database_error() else {
-        return false;
-    };
-    let code = error.code().unwrap_or_default();
-    // MySQL's SQLSTATE says less than its number, with which the driver's text begins.
-    let text = error.to_string();
-    let number = text.split([' ', ':']).next().unwrap_or_default();
-    ["40001", "40P01", "55P03"].contains(&&*code) || ["1213", "1205", "1020", "3572"].contains(&number)
+fn is_passing(error: &DbErr) -> bool {
+    match DriverError::of(error).map(|error| error.code) {
+        // SQLITE_BUSY_SNAPSHOT. Other kinds of being busy have waited long enough already.
+        Some(Code::Sqlite(code)) => code == 517,
+        // Failure to serialize, deadlock, lock not available.
+        Some(Code::Postgres(state)) => matches!(state.as_str(), "40001" | "40P01" | "55P03"),
+        // Deadlock, lock wait timeout, record changed since it was read, deadlock of a distributed transaction, `NOWAIT`.
+        Some(Code::MySql(number, _)) => matches!(number, 1213 | 1205 | 1020 | 1614 | 3572),
+        None => false,
+    }
 }
 
 /// Attempts at one thing.

@@ -111,7 +111,7 @@ pub(crate) async fn create_shadow<C: ConnectionTrait>(
         .col(key_text(server, "pk", MAX_KEY).not_null())
         .col(key_text(server, "field", MAX_FIELD).not_null())
         .col(key_text(server, "cell", MAX_NAME).not_null())
-        .col(ColumnDef::new("epoch").integer().not_null())
+        .col(ColumnDef::new("epoch").big_integer().not_null())
         .col(ColumnDef::new("hlc_ts").big_integer().not_null())
         .col(ColumnDef::new("hlc_counter").big_integer().not_null())
         .col(key_text(server, "node_id", MAX_FIELD).not_null())
