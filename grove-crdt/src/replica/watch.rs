@@ -286,7 +286,12 @@ async fn read_in_order(
             .collect();
         let sets: Vec<_> = sets.iter().map(|(index, ..)| *index).collect();
         let changed: Vec<_> = out_of_order.iter().filter_map(|pk| rows.get(pk)).collect();
-        row::write(tx, table, &columns, &sets, &changed).await?;
+        let target = row::Target {
+            table,
+            columns: &columns,
+            update: &sets,
+        };
+        row::write(tx, target, &changed, |_| true).await?;
     }
     Ok(rows)
 }

@@ -145,7 +145,10 @@ async fn an_interrupted_run_goes_on_where_it_stopped() {
     let done = cells(&replica, "documents").await.len();
     assert!((20..40).contains(&done), "{done}");
     let report = replica.adopt::<document::Entity>().page_size(10).await.unwrap();
-    assert_eq!((report.rows, report.adopted), (40 - done, 40 - done));
+    // What was cancelled in its commit may have been committed all the same.
+    assert!(report.rows <= 40 - done, "{report} after {done}");
+    assert!(report.adopted <= report.rows, "{report} after {done}");
+    assert_eq!(cells(&replica, "documents").await.len(), 40);
     assert_agrees::<document::Entity, _>(&replica).await;
     // The next one begins at the beginning again.
     assert_eq!(replica.adopt::<document::Entity>().await.unwrap().rows, 40);
