@@ -24,7 +24,8 @@ async fn a_copy_holds_what_was_there_and_goes_its_own_way() {
     run_all(&db, &[child]).await;
     document::Entity::insert(draft("a")).exec(&db).await.unwrap();
     run_all(&db, &["INSERT INTO children VALUES ('b', 'a')"]).await;
-    let copy = database.copy().await.connect().await;
+    let backup = database.copy().await;
+    let copy = backup.connect().await;
     document::Entity::insert(draft("c")).exec(&db).await.unwrap();
     assert_eq!(rows::<document::Entity, _>(&copy).await.len(), 1);
     run_all(&copy, &["DELETE FROM children", "DELETE FROM documents"]).await;
