@@ -233,6 +233,23 @@ pub(crate) async fn read_by<C: ConnectionTrait>(
     Ok(rows)
 }
 
+/// The key of another row that has the values of `row` in these columns.
+pub(crate) async fn with_values_of<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    columns: &[usize],
+    row: &Row,
+) -> Result<Option<String>, Error> {
+    let own = key::of_row(table, row)?;
+    let mut query = table.select();
+    for index in columns {
+        let column = &table.columns[*index];
+        query.and_where(column_of(table, &column.name).eq(column.bind(row[*index].clone())));
+    }
+    let others = by_key(conn, table, query.limit(2)).await?;
+    Ok(others.into_keys().find(|key| *key != own))
+}
+
 /// The value at a place of a result.
 pub(crate) fn value_at(row: &QueryResult, index: usize, value_type: &ArrayType) -> Result<Value, DbErr> {
     typed(row, index, value_type)
