@@ -33,6 +33,7 @@ pub(crate) struct Catalog {
     columns: BTreeMap<String, Vec<CatalogColumn>>,
     foreign_keys: Vec<ForeignKey>,
     compared: BTreeSet<String>,
+    unique_keys: BTreeMap<String, Vec<Vec<String>>>,
 }
 
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl Catalog {
             columns,
             foreign_keys,
             compared,
+            unique_keys: BTreeMap::new(),
         })
     }
 
@@ -98,6 +100,11 @@ impl Catalog {
         self.columns
             .get(table)
             .is_some_and(|columns| columns.iter().any(|c| c.generated && c.name == column))
+    }
+
+    /// The columns of each unique index, but for the primary key's.
+    pub(crate) fn unique_keys(&self, table: &str) -> &[Vec<String>] {
+        self.unique_keys.get(table).map_or(&[], Vec::as_slice)
     }
 
     /// Whether what a statement does to the table shows only in its rows: a trigger may change what was written, or a key

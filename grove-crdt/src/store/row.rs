@@ -151,26 +151,6 @@ pub(crate) async fn set<C: ConnectionTrait>(
     conn.execute(&update).await.map(drop)
 }
 
-/// Reads the rows that have these values in `columns`.
-pub(crate) async fn read_by<C: ConnectionTrait>(
-    conn: &C,
-    table: &Table,
-    columns: &[String],
-    values: &[Vec<Value>],
-) -> Result<Vec<Row>, Error> {
-    let mut rows = Vec::new();
-    for chunk in chunks(values, columns.len()) {
-        let names = columns.iter().map(|name| column_of(table, name)).collect();
-        let mut query = table.select();
-        query.and_where(dialect::among(names, chunk.to_vec()));
-        dialect::for_update(&mut query, conn.get_database_backend());
-        for result in conn.query_all(&query).await? {
-            rows.push(table.decode(&result)?);
-        }
-    }
-    Ok(rows)
-}
-
 /// The value at a place of a result.
 pub(crate) fn value_at(row: &QueryResult, index: usize, value_type: &ArrayType) -> Result<Value, DbErr> {
     typed(row, index, value_type)
