@@ -175,7 +175,7 @@ impl StreamTrait for Replica {
         statement: Statement,
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
         Box::pin(async move {
-            let stream: Self::Stream<'a> = if statement::passes_through(&statement.sql) {
+            let stream: Self::Stream<'a> = if statement::passes_through(&statement) {
                 Box::pin(self.core.db.stream_raw(statement).await?)
             } else {
                 let rows = run_alone(&self.core, Call::All, statement).await?.into_rows();

@@ -151,7 +151,7 @@ impl Session {
         call: Call,
         statement: Statement,
     ) -> Result<Answer, DbErr> {
-        if statement::passes_through(&statement.sql) {
+        if statement::passes_through(&statement) {
             return perform(tx, call, statement).await;
         }
         let _turn = self.capturing.lock().await;
