@@ -143,7 +143,9 @@ impl ConnectionTrait for Replica {
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let statement = Statement::from_string(ConnectionTrait::get_database_backend(self), sql);
-        self.execute_raw(statement).await
+        run_alone(&self.core, Call::Unprepared, statement)
+            .await?
+            .into_executed()
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
@@ -173,7 +175,7 @@ impl StreamTrait for Replica {
         statement: Statement,
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
         Box::pin(async move {
-            let stream: Self::Stream<'a> = if statement::passes_through(&statement.sql) {
+            let stream: Self::Stream<'a> = if statement::passes_through(&statement) {
                 Box::pin(self.core.db.stream_raw(statement).await?)
             } else {
                 let rows = run_alone(&self.core, Call::All, statement).await?.into_rows();

@@ -124,7 +124,8 @@ fn batch(
         let mut after = before.clone();
         apply(&share.table, pk, &mut after, pending, pending.row.as_ref(), at)?;
         batch.record(pk, before, &after, |_, _| None);
-        if pending.began_born {
+        // A row that has come and gone is nothing, unless its record was there.
+        if pending.began_born && (after != *before || before.head().is_some()) {
             batch.claim(backend, pk, &after);
         }
     }

@@ -4,20 +4,15 @@
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Value};
 
 use crate::{
     entity::{Registry, Row, Table},
     error::Error,
-    replica::{
-        fragment::{Fragments, columns_of, quoted},
-        selection::Selection,
-        statement::refusal,
-        watch::Watch,
-    },
+    replica::{fragment::Fragments, selection::Selection, statement::refusal, watch::Watch},
     store::{
         catalog::{Action, Catalog, ForeignKey},
-        chunks, dialect, query_text,
+        chunks, query_text,
     },
 };
 
@@ -50,55 +45,52 @@ impl<'a> Parents<'a> {
         }
     }
 
-    /// Columns that there are for sure.
-    fn columns(&self) -> &[String] {
-        match self {
-            Self::Children(_, key) => &key.child_columns,
-            Self::Selected(_) | Self::Keyed(..) => &[],
-        }
-    }
-
-    fn fragments(&self, backend: sea_orm::DbBackend) -> Fragments<'a> {
+    fn fragments(&self, backend: DbBackend) -> Fragments<'a> {
         match self {
             Self::Selected(selection) => selection.fragments(),
-            Self::Keyed(..) => Fragments::new(&[], backend),
+            Self::Keyed(..) => Fragments::new(backend),
             Self::Children(parents, _) => parents.fragments(backend),
         }
     }
 
+    /// A sub-query for `columns` of the rows.
     fn sub_select(&self, columns: &[String], fragments: &mut Fragments<'_>) -> String {
-        let list = |table: &str| {
-            let names: Vec<_> = columns
-                .iter()
-                .map(|c| format!("{}.{}", quoted(table), quoted(c)))
-                .collect();
-            names.join(", ")
+        let Self::Selected(selection) = self else {
+            let list = fragments.columns(&fragments.quoted(self.table()), columns);
+            let (from, lock) = (self.from(fragments), fragments.for_update_inside());
+            return format!("SELECT {list}{from}{lock}");
         };
-        match self {
-            Self::Selected(selection) => selection.sub_select(columns, fragments),
+        selection.sub_select(columns, fragments)
+    }
+
+    /// A query that gives a row for each of the rows, and locks them.
+    fn locking(&self, fragments: &mut Fragments<'_>) -> String {
+        let Self::Selected(selection) = self else {
+            let from = self.from(fragments);
+            return format!("SELECT 1{from}{}", fragments.for_update());
+        };
+        selection.locking(fragments)
+    }
+
+    fn from(&self, fragments: &mut Fragments<'_>) -> String {
+        let name = fragments.quoted(self.table());
+        let condition = match self {
+            Self::Selected(_) => return String::new(),
             Self::Keyed(table, keys) => {
                 let names: Vec<_> = table.key_columns().map(|c| c.name.clone()).collect();
-                let mut tuples = Vec::new();
-                for key in *keys {
-                    let bound: Vec<_> = key.iter().map(|value| fragments.bind(value.clone())).collect();
-                    tuples.push(format!("({})", bound.join(", ")));
-                }
-                let name = quoted(&table.name);
-                let key = columns_of(&name, &names);
-                format!(
-                    "SELECT {} FROM {name} WHERE {key} IN (VALUES {})",
-                    list(&table.name),
-                    tuples.join(", ")
-                )
+                fragments.among(&name, &names, keys)
             }
-            Self::Children(parents, key) => {
-                let name = quoted(&key.child);
-                let child = columns_of(&name, &key.child_columns);
-                let parents = parents.sub_select(&key.parent_columns, fragments);
-                format!("SELECT {} FROM {name} WHERE {child} IN ({parents})", list(&key.child))
-            }
-        }
+            Self::Children(parents, key) => is_child(parents, key, fragments),
+        };
+        format!(" FROM {name} WHERE {condition}")
     }
+}
+
+/// The condition that a row of the key's child refers to one of `parents`.
+fn is_child(parents: &Parents<'_>, key: &ForeignKey, fragments: &mut Fragments<'_>) -> String {
+    let child = fragments.columns(&fragments.quoted(&key.child), &key.child_columns);
+    let parents = parents.sub_select(&key.parent_columns, fragments);
+    format!("({child}) IN ({parents})")
 }
 
 impl Cascade<'_> {
@@ -141,6 +133,11 @@ impl Cascade<'_> {
         .boxed()
     }
 
+    /// Whether an update of `columns` of a table changes anything along.
+    pub(super) fn follows_update(&self, table: &str, columns: &[String]) -> bool {
+        self.catalog.children_of(table).any(|key| acts_on_update(key, columns))
+    }
+
     /// Watches what an update of `columns` of `parents` changes along.
     pub(super) fn of_update<'b>(
         &'b self,
@@ -151,11 +148,7 @@ impl Cascade<'_> {
     ) -> BoxFuture<'b, Result<(), Error>> {
         async move {
             for key in self.catalog.children_of(parents.table()) {
-                let touched = key
-                    .parent_columns
-                    .iter()
-                    .any(|c| columns.iter().any(|u| u.eq_ignore_ascii_case(c)));
-                if key.on_update == Action::Refuse || !touched {
+                if !acts_on_update(key, columns) {
                     continue;
                 }
                 let Some(table) = self.registry.get(&key.child) else {
@@ -201,10 +194,7 @@ impl Cascade<'_> {
         if !reaching.contains(children.table()) {
             return Ok(false);
         }
-        let mut fragments = children.fragments(self.tx.get_database_backend());
-        let rows = children.sub_select(children.columns(), &mut fragments);
-        let sql = format!("SELECT 1 FROM ({rows}) AS \"grove_rows\" LIMIT 1");
-        if query_text(self.tx, sql, fragments.into_values()).await?.is_empty() {
+        if !self.lock(children).await? {
             return Ok(false);
         }
         if depth >= MAX_DEPTH {
@@ -219,18 +209,36 @@ impl Cascade<'_> {
         Ok(true)
     }
 
+    /// Locks rows of a table that is not replicated, so that no children come to them any more. Tells whether there are any.
+    pub(super) async fn lock(&self, parents: &Parents<'_>) -> Result<bool, Error> {
+        let mut fragments = parents.fragments(self.tx.get_database_backend());
+        let rows = parents.locking(&mut fragments);
+        let alias = fragments.quoted("grove_rows");
+        let text = match fragments.backend() {
+            DbBackend::Sqlite => format!("SELECT 1 FROM ({rows}) AS {alias} LIMIT 1"),
+            // All of them, to lock them all.
+            _ => format!("SELECT 1 FROM ({rows}) AS {alias} HAVING count(*) > 0"),
+        };
+        let (sql, values) = fragments.finish(&text);
+        Ok(!query_text(self.tx, sql, values).await?.is_empty())
+    }
+
     /// The rows of `table` that refer to `parents`.
     async fn children(&self, parents: &Parents<'_>, key: &ForeignKey, table: &Table) -> Result<Vec<Row>, Error> {
         let backend = self.tx.get_database_backend();
         let mut fragments = parents.fragments(backend);
-        let parents = parents.sub_select(&key.parent_columns, &mut fragments);
-        let child = columns_of(&quoted(&key.child), &key.child_columns);
-        let sql = format!(
-            "{} WHERE {child} IN ({parents}){}",
-            backend.build(&table.select()).sql,
-            dialect::for_update_text(backend)
-        );
-        let rows = query_text(self.tx, sql, fragments.into_values()).await?;
+        let select = backend.build(&table.select()).sql;
+        let condition = is_child(parents, key, &mut fragments);
+        let names: Vec<_> = table.key_columns().map(|c| c.name.clone()).collect();
+        let order = fragments.in_order_of(&fragments.quoted(&table.name), &names);
+        let text = format!("{select} WHERE {condition}{order}{}", fragments.for_update());
+        let (sql, values) = fragments.finish(&text);
+        let rows = query_text(self.tx, sql, values).await?;
         rows.iter().map(|row| Ok(table.decode(row)?)).collect()
     }
+}
+
+fn acts_on_update(key: &ForeignKey, columns: &[String]) -> bool {
+    let mut names = key.parent_columns.iter();
+    key.on_update != Action::Refuse && names.any(|c| columns.iter().any(|u| u.eq_ignore_ascii_case(c)))
 }

@@ -1,153 +1,194 @@
-//! Parts of a user's statement, taken up in a query of ours.
+//! Queries of ours that take up parts of a user's statement.
 
-use std::{fmt, ops::ControlFlow};
+use std::{fmt::Write as _, ops::Range};
 
 use sea_orm::{DbBackend, Value};
-use sqlparser::ast::{self, Expr, VisitMut, visit_expressions_mut};
 
-use crate::{
-    error::Error,
-    replica::statement::{WriteKind, refusal},
-};
+use crate::{replica::statement::Write, store::dialect};
 
-/// Renders parts of one statement and collects the values they bind.
+/// Stand around the number of a value in a query that is being put together. They are no characters of any text.
+const MARKS: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
+
+/// Whether a text could be taken for one with values of ours in it.
+pub(super) fn has_marks(text: &str) -> bool {
+    text.contains(MARKS)
+}
+
+/// Writes the parts of one query and collects the values they bind. In the parts a value is a marker;
+/// [`finish`](Self::finish) gives the query its placeholders.
 #[derive(Debug)]
 pub(super) struct Fragments<'a> {
-    source: &'a [Value],
+    write: Option<&'a Write>,
     backend: DbBackend,
     values: Vec<Value>,
 }
 
 impl<'a> Fragments<'a> {
-    /// `source` are the values of the statement that the parts come from.
-    pub(super) fn new(source: &'a [Value], backend: DbBackend) -> Self {
+    /// Of a query that takes up nothing.
+    pub(super) fn new(backend: DbBackend) -> Self {
         Self {
-            source,
+            write: None,
             backend,
             values: Vec::new(),
         }
     }
 
-    /// The part as text, its placeholders numbered for the query being put together.
-    pub(super) fn render<T: VisitMut + fmt::Display + Clone>(&mut self, part: &T) -> String {
-        let mut part = part.clone();
-        let _ = visit_expressions_mut(&mut part, |expr: &mut Expr| {
-            if let Expr::Value(value) = expr
-                && let ast::Value::Placeholder(text) = &mut value.value
-                && let Some(bound) = placeholder(text).and_then(|n| self.source.get(n))
-            {
-                *text = self.bind(bound.clone());
-            }
-            ControlFlow::<()>::Continue(())
-        });
-        part.to_string()
+    /// Of a query that takes up parts of `write`.
+    pub(super) fn of(write: &'a Write) -> Self {
+        Self {
+            write: Some(write),
+            ..Self::new(write.source.backend())
+        }
     }
 
-    /// Binds a value of ours and gives its placeholder.
+    pub(super) fn backend(&self) -> DbBackend {
+        self.backend
+    }
+
+    /// A part of the statement.
+    pub(super) fn take(&mut self, range: &Range<usize>) -> String {
+        let Some(write) = self.write else {
+            return String::new();
+        };
+        // Every placeholder has a value, or the statement was refused.
+        write.source.write(range.clone(), |n| {
+            write
+                .values
+                .get(n)
+                .map_or_else(String::new, |value| self.bind(value.clone()))
+        })
+    }
+
+    /// Binds a value of ours and gives what stands for it.
     pub(super) fn bind(&mut self, value: Value) -> String {
         self.values.push(value);
-        self.newest()
+        format!("{}{}{}", MARKS[0], self.values.len() - 1, MARKS[1])
     }
 
-    fn newest(&self) -> String {
-        let sign = if self.backend == DbBackend::Postgres { '$' } else { '?' };
-        format!("{sign}{}", self.values.len())
+    /// A name in quotes.
+    pub(super) fn quoted(&self, name: &str) -> String {
+        let quote = if self.backend == DbBackend::MySql { '`' } else { '"' };
+        format!("{quote}{}{quote}", name.replace(quote, &format!("{quote}{quote}")))
     }
 
-    pub(super) fn into_values(self) -> Vec<Value> {
-        self.values
+    /// Names as columns of `owner`.
+    pub(super) fn columns(&self, owner: &str, names: &[String]) -> String {
+        let names: Vec<_> = names
+            .iter()
+            .map(|name| format!("{owner}.{}", self.quoted(name)))
+            .collect();
+        names.join(", ")
     }
-}
 
-/// The number in a placeholder of the form `#n`.
-pub(super) fn placeholder(text: &str) -> Option<usize> {
-    text.strip_prefix('#')?.parse().ok()
-}
+    /// The condition that columns of `owner` have one of these values.
+    pub(super) fn among(&mut self, owner: &str, columns: &[String], values: &[Vec<Value>]) -> String {
+        let tuples = values.iter();
+        let bound: Vec<Vec<_>> = tuples
+            .map(|tuple| tuple.iter().map(|value| self.bind(value.clone())).collect())
+            .collect();
+        self.among_texts(owner, columns, &bound)
+    }
 
-/// A name in double quotes.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Names as a list of columns of `table`, in parentheses.
-pub(super) fn columns_of(table: &str, names: &[String]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("{table}.{}", quoted(name))).collect();
-    format!("({})", names.join(", "))
-}
-
-/// Gives every placeholder the number of its value, `#n`, whatever its form was.
-pub(super) fn number_placeholders(kind: &mut WriteKind, values: usize) -> Result<(), Error> {
-    let mut places = Vec::new();
-    each_placeholder(kind, |value| {
-        places.push((value.span.start.line, value.span.start.column));
-    });
-    places.sort_unstable();
-    let mut unknown = None;
-    each_placeholder(kind, |value| {
-        let ast::Value::Placeholder(text) = &mut value.value else {
-            return;
-        };
-        let place = (value.span.start.line, value.span.start.column);
-        let number = match text.get(1..).unwrap_or_default() {
-            "" => places.binary_search(&place).ok(),
-            digits => digits.parse::<usize>().ok().and_then(|n| n.checked_sub(1)),
-        };
-        match number.filter(|n| *n < values) {
-            Some(n) => *text = format!("#{n}"),
-            None => unknown = Some(text.clone()),
+    /// The same, of values that are written out.
+    pub(super) fn among_texts(&self, owner: &str, columns: &[String], values: &[Vec<String>]) -> String {
+        let list = self.columns(owner, columns);
+        if columns.len() == 1 {
+            return format!("{list} IN ({})", values.concat().join(", "));
         }
-    });
-    unknown.map_or(Ok(()), |text| {
-        Err(refusal(
-            format!("a statement whose parameter `{text}` has no value"),
-            "bind a value to each `?`",
-        ))
-    })
-}
-
-fn each_placeholder(kind: &mut WriteKind, mut f: impl FnMut(&mut ast::ValueWithSpan)) {
-    let mut visit = |expr: &mut Expr| {
-        if let Expr::Value(value) = expr
-            && matches!(value.value, ast::Value::Placeholder(_))
-        {
-            f(value);
+        let tuples: Vec<_> = values.iter().map(|tuple| format!("({})", tuple.join(", "))).collect();
+        match self.backend {
+            // It takes no list of tuples, but a table of them.
+            DbBackend::Sqlite => format!("({list}) IN (VALUES {})", tuples.join(", ")),
+            _ => format!("({list}) IN ({})", tuples.join(", ")),
         }
-        ControlFlow::<()>::Continue(())
-    };
-    let _ = match kind {
-        WriteKind::Insert(insert) => visit_expressions_mut(insert, &mut visit),
-        WriteKind::Update(update) => visit_expressions_mut(update, &mut visit),
-        WriteKind::Delete(delete) => visit_expressions_mut(delete, &mut visit),
-    };
+    }
+
+    /// The clause that locks what a query reads.
+    pub(super) fn for_update(&self) -> &'static str {
+        dialect::for_update_text(self.backend)
+    }
+
+    /// The same for a query within another. Elsewhere than on MySQL it reads what is even without.
+    pub(super) fn for_update_inside(&self) -> &'static str {
+        match self.backend {
+            DbBackend::MySql => self.for_update(),
+            _ => "",
+        }
+    }
+
+    /// The clause that makes a locking read take its locks in the order of the keys.
+    pub(super) fn in_order_of(&self, owner: &str, key: &[String]) -> String {
+        match self.backend {
+            DbBackend::Sqlite => String::new(),
+            _ => format!(" ORDER BY {}", self.columns(owner, key)),
+        }
+    }
+
+    /// The query with its placeholders, and the values in their order.
+    pub(super) fn finish(self, text: &str) -> (String, Vec<Value>) {
+        let mut sql = String::with_capacity(text.len());
+        let mut values = Vec::with_capacity(self.values.len());
+        let mut rest = text;
+        while let Some((before, marked)) = rest.split_once(MARKS[0]) {
+            sql.push_str(before);
+            let (number, after) = marked.split_once(MARKS[1]).unwrap_or((marked, ""));
+            if let Some(value) = number.parse().ok().and_then(|n: usize| self.values.get(n)) {
+                values.push(value.clone());
+            }
+            let n = values.len();
+            // Writing to a string can't fail.
+            let _ = match self.backend {
+                DbBackend::MySql => write!(sql, "?"),
+                DbBackend::Postgres => write!(sql, "${n}"),
+                _ => write!(sql, "?{n}"),
+            };
+            rest = after;
+        }
+        sql.push_str(rest);
+        (sql, values)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlparser::{dialect::SQLiteDialect, parser::Parser};
-
     use super::*;
 
     #[test]
-    fn placeholders_get_the_numbers_of_their_values() {
-        let parsed = Parser::parse_sql(
-            &SQLiteDialect {},
-            "UPDATE t SET a = ?, b = b + ? WHERE c = ? AND d IN (?, ?)",
-        );
-        let Some(ast::Statement::Update(update)) = parsed.unwrap().pop() else {
-            panic!("an update")
-        };
-        let mut kind = WriteKind::Update(update);
-        number_placeholders(&mut kind, 5).unwrap();
-        let WriteKind::Update(update) = &kind else {
-            panic!("an update")
-        };
-        assert_eq!(
-            update.to_string(),
-            "UPDATE t SET a = #0, b = b + #1 WHERE c = #2 AND d IN (#3, #4)"
-        );
-        let WriteKind::Update(_) = &kind else {
-            panic!("an update")
-        };
-        assert!(number_placeholders(&mut kind, 2).is_err());
+    fn markers_become_the_placeholders_of_the_backend() {
+        for (backend, expected) in [
+            (DbBackend::Sqlite, "a = ?1 AND '?' = b AND c = ?2 OR ?3"),
+            (DbBackend::Postgres, "a = $1 AND '?' = b AND c = $2 OR $3"),
+            (DbBackend::MySql, "a = ? AND '?' = b AND c = ? OR ?"),
+        ] {
+            let mut fragments = Fragments::new(backend);
+            let (one, two) = (fragments.bind("one".into()), fragments.bind(2.into()));
+            let (sql, values) = fragments.finish(&format!("a = {two} AND '?' = b AND c = {one} OR {two}"));
+            assert_eq!(sql, expected);
+            assert_eq!(values, [2.into(), "one".into(), 2.into()]);
+        }
+    }
+
+    #[test]
+    fn names_and_tuples_are_written_as_the_backend_reads_them() {
+        let keys = [vec![1.into(), 2.into()], vec![3.into(), 4.into()]];
+        let columns = ["a".to_owned(), "b".to_owned()];
+        for (backend, name, expected) in [
+            (
+                DbBackend::Sqlite,
+                "\"a\"\"`b\"",
+                "(t.\"a\", t.\"b\") IN (VALUES (?1, ?2), (?3, ?4))",
+            ),
+            (
+                DbBackend::Postgres,
+                "\"a\"\"`b\"",
+                "(t.\"a\", t.\"b\") IN (($1, $2), ($3, $4))",
+            ),
+            (DbBackend::MySql, "`a\"``b`", "(t.`a`, t.`b`) IN ((?, ?), (?, ?))"),
+        ] {
+            let mut fragments = Fragments::new(backend);
+            assert_eq!(fragments.quoted("a\"`b"), name);
+            let text = fragments.among("t", &columns, &keys);
+            assert_eq!(fragments.finish(&text).0, expected);
+        }
     }
 }

@@ -34,6 +34,10 @@ pub struct ParkedRow {
     pub pk: String,
     /// The kind of constraint that it breaks.
     pub reason: ParkedReason,
+    /// What the database calls the constraint, as far as it tells; on SQLite, the columns of a unique one.
+    pub constraint: Option<String>,
+    /// The key of the row that has the unique value, as it was when this one was tried.
+    pub holder: Option<String>,
     /// What the database says.
     pub detail: String,
     /// Since when, in microseconds since the Unix epoch.
@@ -75,6 +79,8 @@ pub(super) async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<ParkedRow>,
         table: row.table,
         pk: row.pk,
         reason: row.reason.into(),
+        constraint: row.constraint,
+        holder: row.holder,
         detail: row.detail,
         since: row.since,
     });

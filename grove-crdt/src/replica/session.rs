@@ -71,6 +71,8 @@ pub(crate) struct Mark {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call {
     Execute,
+    /// As one text, which may be several statements.
+    Unprepared,
     One,
     All,
 }
@@ -120,6 +122,7 @@ impl Answer {
 pub(crate) async fn perform<C: ConnectionTrait>(conn: &C, call: Call, statement: Statement) -> Result<Answer, DbErr> {
     Ok(match call {
         Call::Execute => Answer::Executed(conn.execute_raw(statement).await?),
+        Call::Unprepared => Answer::Executed(conn.execute_unprepared(&statement.sql).await?),
         Call::One => Answer::One(conn.query_one_raw(statement).await?),
         Call::All => Answer::All(conn.query_all_raw(statement).await?),
     })
@@ -148,7 +151,7 @@ impl Session {
         call: Call,
         statement: Statement,
     ) -> Result<Answer, DbErr> {
-        if statement::passes_through(&statement.sql) {
+        if statement::passes_through(&statement) {
             return perform(tx, call, statement).await;
         }
         let _turn = self.capturing.lock().await;

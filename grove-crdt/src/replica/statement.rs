@@ -1,20 +1,19 @@
 //! Judging statements that nobody announced: which are writes of replicated tables, and which can't be captured.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use sea_orm::{DbBackend, Statement, Value};
-use sqlparser::{
-    ast::{self, ObjectName, ObjectType, TableFactor, visit_statements},
-    dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect},
-    parser::Parser,
-    tokenizer::{Token, Tokenizer},
-};
+use sqlparser::ast::{self, visit_statements};
 
 use crate::{
     entity::Registry,
     error::Error,
-    replica::fragment::number_placeholders,
-    store::{catalog::Catalog, schema},
+    replica::{
+        court::Court,
+        sections::Sections,
+        source::{Source, has_executable_comment},
+    },
+    store::catalog::Catalog,
 };
 
 /// What a statement is.
@@ -22,7 +21,7 @@ use crate::{
 pub(crate) enum Verdict {
     /// It writes no table that matters.
     Harmless,
-    /// It may change the catalog.
+    /// It may change the catalog. On MySQL it may commit the transaction it is run in.
     ChangesSchema,
     /// It writes a table that is replicated, or whose foreign keys reach one that is.
     Writes(Box<Write>),
@@ -31,10 +30,12 @@ pub(crate) enum Verdict {
 /// A write to be captured.
 #[derive(Debug)]
 pub(crate) struct Write {
-    target: Target,
+    pub(super) target: Target,
     pub kind: WriteKind,
     /// The statement's values; its placeholders name them as `#0`, `#1`, ….
     pub values: Vec<Value>,
+    pub(super) source: Source,
+    pub(super) sections: Sections,
 }
 
 /// The written table.
@@ -44,6 +45,8 @@ pub(crate) struct Target {
     pub name: String,
     /// Its name as the statement has it, for use in another statement.
     pub text: String,
+    /// The same without the schema.
+    pub bare: String,
     pub alias: Option<String>,
 }
 
@@ -67,33 +70,78 @@ impl Write {
 
 /// Whether the statement needs no second look: by its first word it only reads or sets up the connection, and it is one
 /// statement. Costs one pass over the text.
-pub(crate) fn passes_through(sql: &str) -> bool {
-    const WORDS: [&str; 8] = [
-        "SELECT", "VALUES", "PRAGMA", "EXPLAIN", "VACUUM", "ANALYZE", "ATTACH", "DETACH",
-    ];
-    let sql = sql.trim_matches(|c: char| c.is_whitespace() || c == ';');
-    let word = sql.split(|c: char| !c.is_ascii_alphabetic()).next();
-    let word = word.unwrap_or_default();
-    WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
-        && !sql.contains(';')
-        && !(word.eq_ignore_ascii_case("EXPLAIN") && contains_word(sql, "ANALYZE"))
+pub(crate) fn passes_through(statement: &Statement) -> bool {
+    let words: &[&str] = match statement.db_backend {
+        DbBackend::Postgres => &[
+            "SELECT", "VALUES", "TABLE", "EXPLAIN", "SHOW", "SET", "RESET", "VACUUM", "ANALYZE", "LISTEN", "UNLISTEN",
+            "NOTIFY",
+        ],
+        DbBackend::MySql => &[
+            "SELECT", "VALUES", "TABLE", "EXPLAIN", "DESCRIBE", "DESC", "SHOW", "SET", "USE", "KILL", "CHECKSUM",
+        ],
+        _ => &[
+            "SELECT", "VALUES", "PRAGMA", "EXPLAIN", "VACUUM", "ANALYZE", "ATTACH", "DETACH",
+        ],
+    };
+    let sql = statement.sql.trim_matches(|c: char| c.is_whitespace() || c == ';');
+    let first = sql.split(|c: char| !c.is_ascii_alphabetic()).next();
+    let first = first.unwrap_or_default();
+    let is = |word: &str| first.eq_ignore_ascii_case(word);
+    if !words.iter().any(|word| is(word)) || sql.contains(';') {
+        return false;
+    }
+    if is("EXPLAIN") || is("DESCRIBE") || is("DESC") {
+        // It runs the statement, then; PostgreSQL takes the British spelling too.
+        return !mentions(sql, "analy");
+    }
+    if is("SET") {
+        return !words_of_set_that_matter(sql);
+    }
+    // `SELECT … INTO` makes a table there.
+    !(statement.db_backend == DbBackend::Postgres && is("SELECT") && mentions(sql, "into"))
+}
+
+/// Whether a `SET` ends transactions by itself, changes how text is read, or hides another statement
+/// (`SET STATEMENT … FOR …`).
+fn words_of_set_that_matter(sql: &str) -> bool {
+    [
+        "statement",
+        "autocommit",
+        "backslash",
+        "conforming",
+        "ansi_quotes",
+        "password",
+    ]
+    .iter()
+    .any(|word| mentions(sql, word))
+}
+
+/// Whether a text contains a word, in whatever case.
+fn mentions(text: &str, word: &str) -> bool {
+    let bytes = text.as_bytes().windows(word.len());
+    bytes.into_iter().any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Whether the statement is a query that writes nothing, whatever table.
 pub(crate) fn only_reads(statement: &Statement) -> bool {
-    let parsed = Parser::parse_sql(dialect(statement.db_backend), &statement.sql);
-    let Ok([query @ ast::Statement::Query(_)]) = parsed.as_deref() else {
+    if has_executable_comment(&statement.sql, statement.db_backend) {
+        return false;
+    }
+    let source = Source::read(&statement.sql, statement.db_backend);
+    let parsed = source.and_then(|source| source.parse().ok());
+    let Some([only @ ast::Statement::Query(query)]) = parsed.as_deref() else {
         return false;
     };
-    let writes = visit_statements(query, |inner| match inner {
+    let writes = visit_statements(only, |inner| match inner {
         ast::Statement::Query(_) => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
     });
-    writes.is_continue()
+    writes.is_continue() && !makes_table(query)
 }
 
-fn contains_word(sql: &str, word: &str) -> bool {
-    sql.split_ascii_whitespace().any(|part| part.eq_ignore_ascii_case(word))
+/// Whether a query is a `SELECT … INTO`.
+pub(super) fn makes_table(query: &ast::Query) -> bool {
+    matches!(query.body.as_ref(), ast::SetExpr::Select(select) if select.into.is_some())
 }
 
 /// Whether a statement that was judged harmless only reads.
@@ -108,49 +156,35 @@ pub(crate) fn reads(sql: &str) -> bool {
 ///
 /// A write that can't be captured, with the way to do it.
 pub(crate) fn judge(statement: &Statement, registry: &Registry, catalog: &Catalog) -> Result<Verdict, Error> {
-    let court = Court::new(registry, catalog);
-    let parsed = Parser::parse_sql(dialect(statement.db_backend), &statement.sql);
-    let Ok(mut parsed) = parsed else {
-        if court.mentions(&statement.sql) {
-            return Err(refusal(
-                "a statement that can't be parsed and names a replicated table",
-                "write it in plainer SQL, or with SeaORM's builders",
-            ));
-        }
-        return Ok(Verdict::Harmless);
+    let (sql, backend) = (statement.sql.as_str(), statement.db_backend);
+    let court = Court::new(registry, catalog, backend);
+    if has_executable_comment(sql, backend) {
+        return Err(refusal(
+            "a statement with comments that are executed",
+            "write it without `/*! … */`",
+        ));
+    }
+    let Some(source) = Source::read(sql, backend) else {
+        return court.unreadable(sql);
+    };
+    if let Some(verdict) = court.judge_words(&source, sql)? {
+        return Ok(verdict);
+    }
+    let Ok(mut parsed) = source.parse() else {
+        return court.unparsed(&source, sql);
     };
     let Some(only) = parsed.pop() else {
         return Ok(Verdict::Harmless);
     };
-    if !parsed.is_empty() {
-        parsed.push(only);
-        let mut verdict = Verdict::Harmless;
-        for statement in parsed {
-            match court.judge(statement, Vec::new()) {
-                Ok(Verdict::Harmless) => {}
-                Ok(Verdict::ChangesSchema) => verdict = Verdict::ChangesSchema,
-                Ok(Verdict::Writes(_)) | Err(_) => {
-                    return Err(refusal(
-                        "several statements in one string",
-                        "run them one by one, in a transaction if they belong together",
-                    ));
-                }
-            }
-        }
-        return Ok(verdict);
+    if parsed.is_empty() {
+        let values = statement.values.iter().flat_map(|values| values.0.iter().cloned());
+        return court.judge(only, source, values.collect());
     }
-    let values = statement.values.iter().flat_map(|values| values.0.iter().cloned());
-    court.judge(only, values.collect())
+    parsed.push(only);
+    court.judge_several(parsed, sql)
 }
 
-fn dialect(backend: DbBackend) -> &'static dyn Dialect {
-    match backend {
-        DbBackend::MySql => &MySqlDialect {},
-        DbBackend::Postgres => &PostgreSqlDialect {},
-        _ => &SQLiteDialect {},
-    }
-}
-
+/// The error for a write that can't be captured, with the ways to do it.
 pub(super) fn refusal(what: impl Into<String>, instead: impl Into<String>) -> Error {
     Error::Uncapturable {
         what: what.into(),
@@ -161,293 +195,81 @@ pub(super) fn refusal(what: impl Into<String>, instead: impl Into<String>) -> Er
     }
 }
 
-struct Court<'a> {
-    registry: &'a Registry,
-    /// Replicated tables, and those from which foreign keys reach them.
-    relevant: BTreeSet<String>,
-}
-
-impl<'a> Court<'a> {
-    fn new(registry: &'a Registry, catalog: &Catalog) -> Self {
-        let replicated = registry.iter().map(|table| table.name.as_str());
-        Self {
-            registry,
-            relevant: catalog.reaching(replicated),
-        }
-    }
-
-    fn relevant_name(&self, name: &ObjectName) -> Option<&str> {
-        let last = name.0.last()?.as_ident()?;
-        let found = self.relevant.iter().find(|name| name.eq_ignore_ascii_case(&last.value));
-        found.map(String::as_str)
-    }
-
-    fn is_own(&self, name: &ObjectName) -> bool {
-        let last = name.0.last().and_then(|part| part.as_ident());
-        let tables = self.registry.iter().map(|table| table.name.clone());
-        last.is_some_and(|last| schema::is_own(&last.value, tables))
-    }
-
-    fn mentions(&self, sql: &str) -> bool {
-        let sql = sql.to_ascii_lowercase();
-        self.relevant
-            .iter()
-            .any(|name| sql.contains(&name.to_ascii_lowercase()))
-            || sql.contains("_grove_")
-    }
-
-    fn judge(&self, statement: ast::Statement, values: Vec<Value>) -> Result<Verdict, Error> {
-        use ast::Statement as S;
-        match statement {
-            S::Insert(insert) => self.judge_insert(insert, values),
-            S::Update(update) => self.judge_update(update, values),
-            S::Delete(delete) => self.judge_delete(delete, values),
-            S::Query(_) | S::Explain { .. } => self.judge_query(&statement),
-            S::Merge(_) => self.judge_query(&S::Explain {
-                describe_alias: ast::DescribeAlias::Explain,
-                analyze: true,
-                verbose: false,
-                query_plan: false,
-                estimate: false,
-                statement: Box::new(statement),
-                format: None,
-                options: None,
-            }),
-            S::Truncate(truncate) => {
-                let names = truncate.table_names.iter().map(|target| &target.name);
-                self.refuse_if_relevant(names, "TRUNCATE", "delete the rows with `delete_many`")
-            }
-            S::Drop {
-                object_type: ObjectType::Table,
-                names,
-                ..
-            } => self.refuse_if_relevant(names.iter(), "DROP TABLE", "drop it in a migration"),
-            S::AlterTable(alter) if self.is_own(&alter.name) => Err(own_table(&alter.name)),
-            S::Copy {
-                source: ast::CopySource::Table { table_name, .. },
-                to: false,
-                ..
-            } => self.refuse_if_relevant([&table_name].into_iter(), "COPY", "insert the rows with `insert_many`"),
-            S::StartTransaction { .. }
-            | S::Commit { .. }
-            | S::Rollback { .. }
-            | S::Savepoint { .. }
-            | S::ReleaseSavepoint { .. } => Err(refusal(
-                "transaction control in SQL",
-                "use `begin`, `commit` and `rollback` of the connection",
-            )),
-            _ => Ok(Verdict::ChangesSchema),
-        }
-    }
-
-    fn refuse_if_relevant<'n>(
-        &self,
-        names: impl Iterator<Item = &'n ObjectName>,
-        what: &str,
-        instead: &str,
-    ) -> Result<Verdict, Error> {
-        for name in names {
-            if self.relevant_name(name).is_some() || self.is_own(name) {
-                return Err(refusal(format!("{what} of `{name}`"), instead));
-            }
-        }
-        Ok(Verdict::ChangesSchema)
-    }
-
-    /// A query writes when a statement within it does.
-    fn judge_query(&self, query: &ast::Statement) -> Result<Verdict, Error> {
-        let mut written = None;
-        let _ = visit_statements(query, |inner| {
-            let name = match inner {
-                ast::Statement::Insert(insert) => insert_name(insert),
-                ast::Statement::Update(update) => table_name(&update.table.relation),
-                ast::Statement::Delete(delete) => delete_relation(delete).and_then(table_name),
-                ast::Statement::Merge(merge) => table_name(&merge.table),
-                _ => None,
-            };
-            match name {
-                Some(name) if self.relevant_name(name).is_some() || self.is_own(name) => {
-                    written = Some(name.to_string());
-                    ControlFlow::Break(())
-                }
-                _ => ControlFlow::Continue(()),
-            }
-        });
-        match written {
-            None => Ok(Verdict::Harmless),
-            Some(name) => Err(refusal(
-                format!("a write of `{name}` inside a query, a `WITH` clause or a `MERGE`"),
-                "write it as a statement of its own",
-            )),
-        }
-    }
-
-    fn judge_insert(&self, insert: ast::Insert, values: Vec<Value>) -> Result<Verdict, Error> {
-        let Some(name) = insert_name(&insert).cloned() else {
-            return Ok(Verdict::Harmless);
-        };
-        let alias = insert.table_alias.as_ref().map(|alias| alias.alias.to_string());
-        self.write(&name, alias, WriteKind::Insert(insert), values)
-    }
-
-    fn judge_update(&self, update: ast::Update, values: Vec<Value>) -> Result<Verdict, Error> {
-        let TableFactor::Table { name, alias, .. } = &update.table.relation else {
-            return Ok(Verdict::Harmless);
-        };
-        if self.relevant_name(name).is_some() && !update.table.joins.is_empty() {
-            return Err(refusal(
-                format!("an update of `{name}` joined with other tables"),
-                "name the rows in `WHERE`",
-            ));
-        }
-        let (name, alias) = (name.clone(), alias.as_ref().map(|alias| alias.name.to_string()));
-        self.write(&name, alias, WriteKind::Update(update), values)
-    }
-
-    fn judge_delete(&self, delete: ast::Delete, values: Vec<Value>) -> Result<Verdict, Error> {
-        let Some(TableFactor::Table { name, alias, .. }) = delete_relation(&delete) else {
-            return Ok(Verdict::Harmless);
-        };
-        let simple = delete.tables.is_empty() && delete.using.is_none();
-        if self.relevant_name(name).is_some() && !simple {
-            return Err(refusal(
-                format!("a delete from `{name}` joined with other tables"),
-                "name the rows in `WHERE`",
-            ));
-        }
-        let (name, alias) = (name.clone(), alias.as_ref().map(|alias| alias.name.to_string()));
-        self.write(&name, alias, WriteKind::Delete(delete), values)
-    }
-
-    fn write(
-        &self,
-        name: &ObjectName,
-        alias: Option<String>,
-        mut kind: WriteKind,
-        values: Vec<Value>,
-    ) -> Result<Verdict, Error> {
-        if self.is_own(name) {
-            return Err(own_table(name));
-        }
-        let Some(relevant) = self.relevant_name(name) else {
-            return Ok(Verdict::Harmless);
-        };
-        number_placeholders(&mut kind, values.len())?;
-        let target = Target {
-            name: relevant.to_owned(),
-            text: name.to_string(),
-            alias,
-        };
-        Ok(Verdict::Writes(Box::new(Write { target, kind, values })))
-    }
-}
-
-fn own_table(name: &ObjectName) -> Error {
-    refusal(
-        format!("a write of `{name}`"),
-        "leave the tables of the replica to the replica",
-    )
-}
-
-/// Refuses conditions that may name other rows each time they are evaluated: the rows are read before the statement runs.
-pub(super) fn refuse_random(conditions: &str, table: &str) -> Result<(), Error> {
-    if calls_random(conditions) {
-        return Err(refusal(
-            format!("a write of `{table}` whose rows are chosen at random"),
-            "select the keys first, and name them",
-        ));
-    }
-    Ok(())
-}
-
-/// Whether a text calls a function that gives another value each time.
-pub(super) fn calls_random(text: &str) -> bool {
-    const FUNCTIONS: [&str; 7] = [
-        "random",
-        "randomblob",
-        "rand",
-        "uuid",
-        "uuid_generate_v4",
-        "gen_random_uuid",
-        "uuidv7",
-    ];
-    let tokens = Tokenizer::new(&SQLiteDialect {}, text).tokenize().unwrap_or_default();
-    let mut code = tokens
-        .iter()
-        .filter(|token| !matches!(token, Token::Whitespace(_)))
-        .peekable();
-    while let Some(token) = code.next() {
-        if let Token::Word(word) = token
-            && FUNCTIONS.iter().any(|name| name.eq_ignore_ascii_case(&word.value))
-            && code.peek() == Some(&&Token::LParen)
-        {
-            return true;
-        }
-    }
-    false
-}
-
-fn insert_name(insert: &ast::Insert) -> Option<&ObjectName> {
-    match &insert.table {
-        ast::TableObject::TableName(name) => Some(name),
-        _ => None,
-    }
-}
-
-fn table_name(relation: &TableFactor) -> Option<&ObjectName> {
-    match relation {
-        TableFactor::Table { name, .. } => Some(name),
-        _ => None,
-    }
-}
-
-fn delete_relation(delete: &ast::Delete) -> Option<&TableFactor> {
-    let (ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables)) = &delete.from;
-    tables.first().map(|table| &table.relation)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn reads_need_no_second_look() {
-        for sql in [
-            "SELECT 1",
-            "  select * from t ;",
-            "PRAGMA foreign_keys = ON",
-            "VALUES (1)",
-            "explain query plan select 1",
-        ] {
-            assert!(passes_through(sql), "{sql}");
+    #[track_caller]
+    fn check(backend: DbBackend, passes: &[&str], stopped: &[&str]) {
+        let pass = |sql: &str| passes_through(&Statement::from_string(backend, sql));
+        for sql in passes {
+            assert!(pass(sql), "{sql}");
         }
-        for sql in [
-            "INSERT INTO t VALUES (1)",
-            "SELECT 1; DELETE FROM t",
-            "WITH x AS (SELECT 1) DELETE FROM t",
-            "EXPLAIN ANALYZE DELETE FROM t",
-            "-- c\nDELETE FROM t",
-            "(DELETE FROM t)",
-            "",
-        ] {
-            assert!(!passes_through(sql), "{sql}");
+        for sql in stopped {
+            assert!(!pass(sql), "{sql}");
         }
     }
 
-    /// Columns and tables that are called so were once taken for it.
     #[test]
-    fn only_a_call_is_random() {
-        for text in ["random() > 0", "id = UUID ( )", "x IN (SELECT randomblob(4))"] {
-            assert!(calls_random(text), "{text}");
+    fn reads_need_no_second_look() {
+        for backend in [DbBackend::Sqlite, DbBackend::Postgres, DbBackend::MySql] {
+            check(
+                backend,
+                &["SELECT 1", "  select * from t ;", "VALUES (1)", "explain select 1"],
+                &[
+                    "INSERT INTO t VALUES (1)",
+                    "SELECT 1; DELETE FROM t",
+                    "WITH x AS (SELECT 1) DELETE FROM t",
+                    "EXPLAIN ANALYZE DELETE FROM t",
+                    "EXPLAIN (ANALYZE, VERBOSE) DELETE FROM t",
+                    "-- c\nDELETE FROM t",
+                    "(DELETE FROM t)",
+                    "",
+                ],
+            );
         }
-        for text in [
-            "\"devices\".\"uuid\" = ?1",
-            "uuid IN (?1)",
-            "brand(x) = 1",
-            "name = 'random()'",
-            "user_uuids.random = 1",
-        ] {
-            assert!(!calls_random(text), "{text}");
-        }
+    }
+
+    #[test]
+    fn what_only_one_database_says() {
+        let both = ["PRAGMA foreign_keys = ON", "VACUUM", "ATTACH 'x' AS y"];
+        check(DbBackend::Sqlite, &both, &["SET x = 1", "SHOW x"]);
+        check(
+            DbBackend::Postgres,
+            &[
+                "SHOW search_path",
+                "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+                "VACUUM t",
+            ],
+            &[
+                "SELECT * INTO x FROM t",
+                "PRAGMA x",
+                "explain analyse delete from t",
+                "SET standard_conforming_strings = off",
+            ],
+        );
+        check(
+            DbBackend::MySql,
+            &["SHOW TABLES", "desc t", "SET NAMES utf8mb4", "SELECT 1 INTO @x"],
+            &[
+                "ANALYZE DELETE FROM t",
+                "SET @@autocommit=0",
+                "SET STATEMENT x=1 FOR DELETE FROM t",
+                "DESC ANALYZE DELETE FROM t",
+            ],
+        );
+    }
+
+    #[test]
+    fn only_queries_read() {
+        let reads = |backend, sql: &str| only_reads(&Statement::from_string(backend, sql));
+        assert!(reads(DbBackend::MySql, "/* x */ SELECT 1"));
+        assert!(reads(DbBackend::Postgres, "WITH x AS (SELECT 1) SELECT * FROM x"));
+        assert!(!reads(
+            DbBackend::Postgres,
+            "WITH x AS (DELETE FROM t RETURNING a) SELECT * FROM x"
+        ));
+        assert!(!reads(DbBackend::Postgres, "SELECT * INTO x FROM t"));
+        assert!(!reads(DbBackend::MySql, "/*! SELECT 1 */ DELETE FROM t"));
     }
 }

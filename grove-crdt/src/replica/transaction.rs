@@ -170,7 +170,7 @@ impl ConnectionTrait for ReplicaTransaction {
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let statement = Statement::from_string(ConnectionTrait::get_database_backend(self), sql);
-        self.execute_raw(statement).await
+        self.run(Call::Unprepared, statement).await?.into_executed()
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
@@ -200,7 +200,7 @@ impl StreamTrait for ReplicaTransaction {
         statement: Statement,
     ) -> Pin<Box<dyn Future<Output = Result<Self::Stream<'a>, DbErr>> + 'a + Send>> {
         Box::pin(async move {
-            let stream: Self::Stream<'a> = if statement::passes_through(&statement.sql) {
+            let stream: Self::Stream<'a> = if statement::passes_through(&statement) {
                 Box::pin(self.tx()?.stream_raw(statement).await?)
             } else {
                 // A write has run to its end before it is captured, so its rows are there already.
@@ -259,7 +259,7 @@ impl TransactionTrait for ReplicaTransaction {
 
 /// Runs a read, or a write in a transaction of its own.
 pub(super) async fn run_alone(core: &Arc<super::Core>, call: Call, statement: Statement) -> Result<Answer, DbErr> {
-    if statement::passes_through(&statement.sql) || statement::only_reads(&statement) {
+    if statement::passes_through(&statement) || statement::only_reads(&statement) {
         return perform(&core.db, call, statement).await;
     }
     let mut attempts = Attempts::default();

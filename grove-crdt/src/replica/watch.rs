@@ -5,17 +5,20 @@ use std::{
     sync::Arc,
 };
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, QueryResult, Value};
 use sqlparser::ast;
 
 use crate::{
     entity::{Registry, Row, Table, key},
     error::Error,
     replica::{
+        count::{Count, escaped},
         effect::{Effect, What, difference},
         foreign_keys::{Cascade, Parents},
         insert,
-        selection::Selection,
+        made_keys::MadeKeys,
+        moved::Places,
+        selection::{Selection, assigned_columns},
         session::Answer,
         statement::{Write, WriteKind, refusal},
     },
@@ -27,12 +30,16 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     tables: BTreeMap<String, Watched>,
-    /// The keys of inserted rows are in the answer, because the database makes them; and whether it is one row at most.
-    pub(super) keys_in_answer: Option<(Arc<Table>, bool)>,
-    /// How many rows of its table the statement may write; unknown for an insert, which tells by its result.
-    expected: Option<usize>,
-    /// The replicated table that the statement itself inserts into, when each row it writes must be new.
-    pub(super) all_new: Option<String>,
+    /// The table that the statement itself writes, when it is replicated.
+    own: Option<String>,
+    /// What is known of the rows it may write there.
+    pub(super) count: Count,
+    /// The database makes the keys of the rows it inserts.
+    pub(super) made_keys: Option<MadeKeys>,
+    /// Where its rows were.
+    places: Option<Places>,
+    /// Whether the keys of its rows may change.
+    moves_key: bool,
 }
 
 #[derive(Debug)]
@@ -87,7 +94,10 @@ pub(crate) async fn before(
     catalog: &Catalog,
     write: &Write,
 ) -> Result<Watch, Error> {
-    let mut watch = Watch::default();
+    let mut watch = Watch {
+        own: registry.get(write.table()).map(|table| table.name.clone()),
+        ..Watch::default()
+    };
     match &write.kind {
         WriteKind::Insert(insert) => {
             insert::before(tx, registry, catalog, write, insert, &mut watch).await?;
@@ -96,17 +106,25 @@ pub(crate) async fn before(
             before_update(tx, registry, catalog, write, update, &mut watch).await?;
         }
         WriteKind::Delete(_) => {
-            let selection = Selection::new(write, tx.get_database_backend());
+            let selection = Selection::new(write);
             selection.check()?;
+            let cascade = Cascade { tx, registry, catalog };
+            let parents = Parents::Selected(&selection);
             if let Some(table) = registry.get(write.table()) {
                 let rows = selection.rows(tx, table).await?;
-                watch.expected = Some(rows.len());
+                // What a trigger deletes or brings back is not counted.
+                watch.count = if catalog.must_compare(&table.name) {
+                    Count::AtMost(rows.len())
+                } else {
+                    Count::Deaths
+                };
                 if watch.rows(table, rows)?.is_empty() {
                     return Ok(watch);
                 }
+            } else if locks_parents(tx) {
+                cascade.lock(&parents).await?;
             }
-            let cascade = Cascade { tx, registry, catalog };
-            cascade.of_delete(&Parents::Selected(&selection), &mut watch, 0).await?;
+            cascade.of_delete(&parents, &mut watch, 0).await?;
         }
     }
     Ok(watch)
@@ -129,41 +147,35 @@ async fn before_update(
             "update without it",
         ));
     }
-    let selection = Selection::new(write, tx.get_database_backend());
+    let selection = Selection::new(write);
     selection.check()?;
     let assigned = assigned_columns(&update.assignments);
+    let cascade = Cascade { tx, registry, catalog };
+    let parents = Parents::Selected(&selection);
     if let Some(table) = registry.get(write.table()) {
         let rows = selection.rows(tx, table).await?;
-        watch.expected = Some(rows.len());
+        watch.count = Count::AtMost(rows.len());
         if rows.is_empty() {
             return Ok(());
         }
-        watch.rows(table, rows)?;
-        let moves_key = table
+        let keys = watch.rows(table, rows)?;
+        watch.places = Places::before(tx, &selection, table, keys).await?;
+        watch.moves_key = table
             .key_columns()
             .any(|column| assigned.iter().any(|a| a.eq_ignore_ascii_case(&column.name)));
-        if moves_key {
-            let moved = selection.rows_with(tx, table, &update.assignments).await?;
-            let keys = moved
-                .iter()
-                .map(|row| table.key.iter().map(|index| row[*index].clone()).collect());
-            watch.keys(table, keys.collect());
+        if watch.moves_key {
+            let keys = selection.keys_after(tx, table, update).await?;
+            watch.keys(table, keys);
         }
+    } else if locks_parents(tx) && cascade.follows_update(write.table(), &assigned) {
+        cascade.lock(&parents).await?;
     }
-    let cascade = Cascade { tx, registry, catalog };
-    let parents = Parents::Selected(&selection);
     cascade.of_update(&parents, &assigned, watch, 0).await
 }
 
-/// The names of the columns that assignments write.
-pub(super) fn assigned_columns(assignments: &[ast::Assignment]) -> Vec<String> {
-    let names = assignments.iter().flat_map(|assignment| match &assignment.target {
-        ast::AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
-        ast::AssignmentTarget::Tuple(names) => names.as_slice(),
-    });
-    names
-        .filter_map(|name| Some(name.0.last()?.as_ident()?.value.clone()))
-        .collect()
+/// Whether rows have to be locked for no children to come to them: on SQLite, nobody else writes.
+fn locks_parents(tx: &DatabaseTransaction) -> bool {
+    tx.get_database_backend() != DbBackend::Sqlite
 }
 
 /// Reads the rows again and tells what was done to each.
@@ -178,36 +190,38 @@ pub(crate) async fn after(
     answer: &Answer,
 ) -> Result<Vec<Effect>, Error> {
     let written = answer.rows_written();
-    if let (Some(expected), Some(written)) = (watch.expected, written)
-        && written > expected
-    {
-        return Err(escaped(written - expected));
+    if let Some(places) = &watch.places {
+        places.check(tx, written).await?;
     }
-    if let Some((table, single)) = watch.keys_in_answer.take() {
-        let keys = insert::keys_in_answer(&table, single, answer)?;
-        watch.keys(&table, keys);
+    if let Some(made) = watch.made_keys.take() {
+        let keys = made.find(tx, answer).await?;
+        watch.count = Count::Births;
+        watch.keys(made.table(), keys);
     }
     let mut effects = Vec::new();
     for watched in watch.tables.into_values() {
         effects_on(tx, catalog, watched, &mut effects).await?;
     }
-    if let (Some(table), Some(written)) = (watch.all_new, written) {
-        let born = effects
-            .iter()
-            .filter(|e| e.table.name == table && matches!(e.what, What::Born(_)))
-            .count();
-        if written > born {
-            return Err(escaped(written - born));
+    if let Some(own) = &watch.own {
+        watch.count.check(own, written, &effects)?;
+        if watch.moves_key && !catalog.must_compare(own) {
+            check_moves(own, &effects)?;
         }
     }
     Ok(effects)
 }
 
-fn escaped(rows: usize) -> Error {
-    refusal(
-        format!("a statement that wrote {rows} rows more than its conditions and keys named just before it ran"),
-        "name the rows by values that stay the same, not by the time of day",
-    )
+/// # Errors
+///
+/// A row went to another key than was told.
+fn check_moves(table: &str, effects: &[Effect]) -> Result<(), Error> {
+    let own = || effects.iter().filter(|effect| effect.table.name == table);
+    let died = own().filter(|effect| matches!(effect.what, What::Died)).count();
+    let born = own().filter(|effect| matches!(effect.what, What::Born(_))).count();
+    match died.checked_sub(born) {
+        None | Some(0) => Ok(()),
+        Some(rows) => Err(escaped(rows)),
+    }
 }
 
 async fn effects_on(
@@ -244,6 +258,18 @@ async fn effects_on(
     Ok(())
 }
 
+/// Whether the text of a JSON column is the one we would write, where there is one. A column of a type that is JSON to its
+/// database has none: what it gives is of the database's own making.
+fn is_stored_as(found: &QueryResult, column: &str, json: &serde_json::Value) -> Result<bool, DbErr> {
+    match found.try_get::<String>("", column) {
+        Ok(text) => {
+            let ours = json.to_string();
+            Ok(text == ours)
+        }
+        Err(_) => found.try_get::<serde_json::Value>("", column).map(|_| true),
+    }
+}
+
 /// Reads rows, and puts the sets that a statement wrote in canonical form, so that the column reads the same on every node.
 async fn read_in_order(
     tx: &DatabaseTransaction,
@@ -258,19 +284,14 @@ async fn read_in_order(
         let mut row = table.decode(&found)?;
         let mut in_order = true;
         for (index, column, _) in &sets {
-            let stored = found.try_get::<String>("", &column.name);
-            let stored = stored.or_else(|_| {
-                found
-                    .try_get::<serde_json::Value>("", &column.name)
-                    .map(|json| json.to_string())
-            })?;
             if let Value::Json(Some(json)) = &mut row[*index] {
                 let serde_json::Value::Array(elements) = json.as_mut() else {
                     return Err(table.value_error(&column.name, "a set holds a JSON array"));
                 };
+                let stored = elements.clone();
                 elements.sort_by_cached_key(canonical);
                 elements.dedup();
-                in_order &= json.to_string() == stored;
+                in_order &= *elements == stored && is_stored_as(&found, &column.name, json)?;
             }
         }
         let pk = key::of_row(table, &row)?;

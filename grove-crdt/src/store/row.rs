@@ -210,27 +210,21 @@ pub(crate) async fn set<C: ConnectionTrait>(
     conn.execute(&update).await.map(drop)
 }
 
-/// Reads the rows that have these values in `columns`.
-pub(crate) async fn read_by<C: ConnectionTrait>(
+/// The key of another row that has the values of `row` in these columns.
+pub(crate) async fn with_values_of<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
-    columns: &[String],
-    values: &[Vec<Value>],
-) -> Result<Vec<Row>, Error> {
-    let mut rows = Vec::new();
-    for chunk in chunks(values, columns.len()) {
-        let names = columns.iter().map(|name| column_of(table, name)).collect();
-        let mut query = table.select();
-        let bound = chunk
-            .iter()
-            .map(|values| values.iter().cloned().map(Expr::val).collect());
-        query.and_where(dialect::among(conn.get_database_backend(), names, bound.collect()));
-        dialect::for_update(&mut query, conn.get_database_backend());
-        for result in conn.query_all(&query).await? {
-            rows.push(table.decode(&result)?);
-        }
+    columns: &[usize],
+    row: &Row,
+) -> Result<Option<String>, Error> {
+    let own = key::of_row(table, row)?;
+    let mut query = table.select();
+    for index in columns {
+        let column = &table.columns[*index];
+        query.and_where(column_of(table, &column.name).eq(column.bind(row[*index].clone())));
     }
-    Ok(rows)
+    let others = by_key(conn, table, query.limit(2)).await?;
+    Ok(others.into_keys().find(|key| *key != own))
 }
 
 /// The value at a place of a result.

@@ -208,6 +208,8 @@ pub(crate) fn bookkeeping(server: Server) -> Vec<(&'static str, TableCreateState
                 .col(name("table_name").not_null())
                 .col(key_text(server, "pk", MAX_KEY).not_null())
                 .col(name("reason").not_null())
+                .col(text("constraint_name"))
+                .col(text("holder"))
                 .col(text("detail").not_null())
                 .col(ColumnDef::new("since").big_integer().not_null())
                 .primary_key(Index::create().col("table_name").col("pk"))

@@ -147,14 +147,6 @@ impl Catalog {
     }
 }
 
-/// The columns of a table's unique keys, but for its primary key, and whether each may be null in any number of rows.
-pub(crate) async fn unique_columns<C: ConnectionTrait>(
-    conn: &C,
-    table: &str,
-) -> Result<BTreeSet<(String, bool)>, DbErr> {
-    Ok(Catalog::load(conn).await?.unique_columns(table))
-}
-
 /// The tables with a constraint of which SQLite deletes the row in conflict (`ON CONFLICT REPLACE`), telling nobody.
 pub(crate) async fn replacing<C: ConnectionTrait>(conn: &C) -> Result<BTreeSet<String>, DbErr> {
     match conn.get_database_backend() {

@@ -55,10 +55,13 @@ async fn a_failing_insert_many_leaves_no_trace() {
         .unwrap_err();
     assert_eq!(cells(&replica, "documents").await, before);
     let tx = replica.begin().await.unwrap();
+    // On PostgreSQL a failure ends the transaction, or the savepoint that it is in.
+    let inner = tx.begin().await.unwrap();
     document::Entity::insert_many(["a", "b"].map(draft))
-        .exec(&tx)
+        .exec(&inner)
         .await
         .unwrap_err();
+    inner.rollback().await.unwrap();
     draft("c").insert(&tx).await.unwrap();
     tx.commit().await.unwrap();
     assert_agrees::<document::Entity, _>(&replica).await;

@@ -1,0 +1,322 @@
+//! What an insert gives: the values of some columns in each of its rows.
+
+use std::{ops::Range, sync::Arc};
+
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Value, sea_query::ArrayType};
+use sqlparser::ast::{self, Expr, SetExpr};
+
+use crate::{
+    entity::{Column, Table},
+    error::Error,
+    replica::{
+        fragment::Fragments,
+        placeholders::placeholder,
+        statement::{Write, refusal},
+    },
+    store::{catalog::Catalog, query_text, row},
+};
+
+/// What one row gives to one column.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Given {
+    Value(Value),
+    Null,
+    /// What the column has when nothing is given.
+    Default,
+}
+
+impl Given {
+    pub(super) fn into_value(self) -> Option<Value> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Null | Self::Default => None,
+        }
+    }
+}
+
+/// An insert and its rows.
+pub(super) struct Rows<'a> {
+    pub tx: &'a DatabaseTransaction,
+    pub table: &'a Arc<Table>,
+    pub write: &'a Write,
+    pub insert: &'a ast::Insert,
+    /// The inserted columns.
+    columns: Vec<String>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(
+        tx: &'a DatabaseTransaction,
+        table: &'a Arc<Table>,
+        catalog: &Catalog,
+        write: &'a Write,
+        insert: &'a ast::Insert,
+    ) -> Self {
+        let last = |name: &ast::ObjectName| Some(name.0.last()?.as_ident()?.value.clone());
+        let columns = if !insert.assignments.is_empty() {
+            super::selection::assigned_columns(&insert.assignments)
+        } else if insert.columns.is_empty() {
+            catalog.insertable(&table.name)
+        } else {
+            insert.columns.iter().filter_map(last).collect()
+        };
+        Self {
+            tx,
+            table,
+            write,
+            insert,
+            columns,
+        }
+    }
+
+    pub(super) fn backend(&self) -> DbBackend {
+        self.tx.get_database_backend()
+    }
+
+    /// How many rows are inserted, when that can be told.
+    pub(super) fn count(&self) -> Option<usize> {
+        match &self.insert.source {
+            None => Some(1),
+            Some(query) => match query.body.as_ref() {
+                SetExpr::Values(values) => Some(values.rows.len()),
+                _ => None,
+            },
+        }
+    }
+
+    /// What each row gives to the columns `names`; `None` when no row gives anything to some of them.
+    pub(super) async fn of(&self, names: &[String]) -> Result<Option<Vec<Vec<Given>>>, Error> {
+        let places = names
+            .iter()
+            .map(|name| self.columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
+        let Some(places) = places.collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        let Some(query) = &self.insert.source else {
+            // `DEFAULT VALUES` gives nothing.
+            let values: Vec<_> = self.insert.assignments.iter().map(|a| &a.value).collect();
+            let row = self.row(&values, &places, names)?;
+            return Ok((!values.is_empty()).then_some(vec![row]));
+        };
+        let SetExpr::Values(values) = query.body.as_ref() else {
+            return self.selected(&places, names).await.map(Some);
+        };
+        let mut rows = Vec::with_capacity(values.rows.len());
+        for row in &values.rows {
+            let values: Vec<_> = row.content.iter().collect();
+            rows.push(self.row(&values, &places, names)?);
+        }
+        Ok(Some(rows))
+    }
+
+    fn row(&self, values: &[&Expr], places: &[usize], names: &[String]) -> Result<Vec<Given>, Error> {
+        // MySQL's `VALUES ()`.
+        if values.is_empty() {
+            return Ok(vec![Given::Default; places.len()]);
+        }
+        let computed = || {
+            refusal(
+                format!(
+                    "an insert into `{}` with a computed key or unique value",
+                    self.table.name
+                ),
+                "bind it as a value",
+            )
+        };
+        let mut row = Vec::with_capacity(places.len());
+        for (place, name) in places.iter().zip(names) {
+            let given = values.get(*place).and_then(|expr| self.constant(expr));
+            row.push(match given {
+                Some(Given::Value(value)) => Given::Value(self.fit(value, name).ok_or_else(computed)?),
+                other => other.ok_or_else(computed)?,
+            });
+        }
+        Ok(row)
+    }
+
+    /// The value of a constant, `None` for what is to be computed.
+    fn constant(&self, expr: &Expr) -> Option<Given> {
+        let backend = self.backend();
+        match expr {
+            Expr::Value(value) => self.literal(&value.value),
+            Expr::Nested(expr) => self.constant(expr),
+            // SeaORM casts enums for PostgreSQL; elsewhere a cast may make another value of it.
+            Expr::Cast { expr, .. } if backend == DbBackend::Postgres => self.constant(expr),
+            Expr::UnaryOp {
+                op: ast::UnaryOperator::Minus,
+                expr,
+            } => match self.constant(expr)? {
+                Given::Value(Value::BigInt(Some(number))) => Some(Given::Value((-number).into())),
+                _ => None,
+            },
+            Expr::Identifier(name) if name.quote_style.is_none() && name.value.eq_ignore_ascii_case("DEFAULT") => {
+                Some(Given::Default)
+            }
+            _ => None,
+        }
+    }
+
+    fn literal(&self, literal: &ast::Value) -> Option<Given> {
+        let backend = self.backend();
+        Some(Given::Value(match literal {
+            ast::Value::Null => return Some(Given::Null),
+            ast::Value::Placeholder(text) => {
+                let value = placeholder(text).and_then(|n| self.write.values.get(n))?;
+                if *value == value.as_null() {
+                    return Some(Given::Null);
+                }
+                value.clone()
+            }
+            ast::Value::Number(text, _) => text.parse::<i64>().ok()?.into(),
+            ast::Value::SingleQuotedString(text) => text.as_str().into(),
+            ast::Value::DoubleQuotedString(text) if backend == DbBackend::MySql => text.as_str().into(),
+            ast::Value::EscapedStringLiteral(text) if backend == DbBackend::Postgres => text.as_str().into(),
+            ast::Value::DollarQuotedString(text) if backend == DbBackend::Postgres => text.value.as_str().into(),
+            ast::Value::Boolean(value) => (*value).into(),
+            _ => return None,
+        }))
+    }
+
+    /// The value as one that its column can be compared with: where the column's type is strict, a literal has none of its
+    /// own before it meets the column.
+    fn fit(&self, value: Value, name: &str) -> Option<Value> {
+        let backend = self.backend();
+        let column = self
+            .table
+            .columns
+            .iter()
+            .find(|column| column.name.eq_ignore_ascii_case(name));
+        let Some(column) = column.filter(|_| backend != DbBackend::Sqlite) else {
+            return Some(value);
+        };
+        match value {
+            Value::BigInt(Some(number)) if is_text(column) => Some(number.to_string().into()),
+            Value::String(Some(text)) if backend == DbBackend::Postgres && !is_text(column) => {
+                let number = text.parse::<i64>().ok().filter(|_| is_integer(column));
+                number
+                    .map(Value::from)
+                    .or_else(|| column.decode(&serde_json::Value::String(text)).ok())
+            }
+            value => Some(value),
+        }
+    }
+
+    /// What a query gives. It must give the same when it is run again, by the insert.
+    async fn selected(&self, places: &[usize], names: &[String]) -> Result<Vec<Vec<Given>>, Error> {
+        let Some(query) = &self.write.sections.query else {
+            return Ok(Vec::new());
+        };
+        self.refuse_unstable(query)?;
+        let mut fragments = Fragments::of(self.write);
+        let text = self.selected_text(query, places, &mut fragments);
+        let (sql, values) = fragments.finish(&text);
+        let found = query_text(self.tx, sql, values).await?;
+        let mut rows = Vec::with_capacity(found.len());
+        for found in &found {
+            let mut row = Vec::with_capacity(names.len());
+            for (index, name) in names.iter().enumerate() {
+                let column = self
+                    .table
+                    .columns
+                    .iter()
+                    .find(|column| column.name.eq_ignore_ascii_case(name));
+                let value_type = column.map_or(&ArrayType::String, |column| &column.value_type);
+                let is_null = || {
+                    let text = found.try_get_by_index::<Option<String>>(index);
+                    text.is_ok_and(|text| text.is_none())
+                };
+                row.push(match row::value_at(found, index, value_type) {
+                    Err(_) if is_null() => Given::Null,
+                    value => Given::Value(value?),
+                });
+            }
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    fn refuse_unstable(&self, query: &Range<usize>) -> Result<(), Error> {
+        let source = &self.write.source;
+        // Of a plain insert, the rows it brings are counted; with a conflict clause it can't be told which it wrote.
+        let timed = self.may_exist() && source.is_timed(query.clone());
+        if source.is_random(query.clone()) || timed {
+            return Err(refusal(
+                format!(
+                    "an insert into `{}` from a query with random values, or an upsert from one with the time of day",
+                    self.table.name
+                ),
+                "select first, and insert the values",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the insert goes on when a row is there already.
+    pub(super) fn may_exist(&self) -> bool {
+        self.insert.on.is_some() || self.insert.or.is_some() || self.insert.ignore
+    }
+
+    fn selected_text(&self, query: &Range<usize>, places: &[usize], fragments: &mut Fragments<'_>) -> String {
+        let source = fragments.quoted("grove_source");
+        let named: Vec<_> = (0..self.columns.len())
+            .map(|n| fragments.quoted(&format!("c{n}")))
+            .collect();
+        let wanted: Vec<_> = places.iter().map(|place| named[*place].as_str()).collect();
+        let (named, wanted) = (named.join(", "), wanted.join(", "));
+        let taken = fragments.take(query);
+        match fragments.backend() {
+            // The union gives the values the types of the table's columns, as the insert will.
+            DbBackend::Postgres => {
+                let columns = match self.insert.columns.as_slice() {
+                    [] => self
+                        .columns
+                        .iter()
+                        .map(|name| fragments.quoted(name))
+                        .collect::<Vec<_>>(),
+                    names => names.iter().map(ToString::to_string).collect(),
+                };
+                format!(
+                    "SELECT {wanted} FROM (SELECT {} FROM {} WHERE false UNION ALL ({taken})) AS {source}({named})",
+                    columns.join(", "),
+                    self.write.target().text
+                )
+            }
+            DbBackend::MySql => format!(
+                "WITH {source}({named}) AS ({taken}{}) SELECT {wanted} FROM {source}",
+                self.shared_lock(query)
+            ),
+            _ => format!("WITH {source}({named}) AS ({taken}) SELECT {wanted} FROM {source}"),
+        }
+    }
+
+    /// An insert reads what is, not what was when the transaction began, and so must a query before it.
+    fn shared_lock(&self, query: &Range<usize>) -> &'static str {
+        if self.write.source.locks(query.clone()) {
+            ""
+        } else {
+            " LOCK IN SHARE MODE"
+        }
+    }
+}
+
+fn is_text(column: &Column) -> bool {
+    matches!(
+        column.value_type,
+        ArrayType::String | ArrayType::Char | ArrayType::Enum(_)
+    )
+}
+
+/// Whether a column holds whole numbers.
+pub(super) fn is_integer(column: &Column) -> bool {
+    matches!(
+        column.value_type,
+        ArrayType::TinyInt
+            | ArrayType::SmallInt
+            | ArrayType::Int
+            | ArrayType::BigInt
+            | ArrayType::TinyUnsigned
+            | ArrayType::SmallUnsigned
+            | ArrayType::Unsigned
+            | ArrayType::BigUnsigned
+    )
+}
