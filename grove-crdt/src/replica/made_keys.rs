@@ -72,8 +72,6 @@ impl MadeKeys {
     pub(super) async fn find(&self, tx: &DatabaseTransaction, answer: &Answer) -> Result<Vec<Vec<Value>>, Error> {
         match answer {
             Answer::Executed(result) if result.rows_affected() == 0 => Ok(Vec::new()),
-            // There is no such thing as its last key.
-            Answer::Executed(_) if self.backend == DbBackend::Postgres => Err(self.unknown()),
             Answer::Executed(result) => self.counted(tx, result).await,
             Answer::One(_) if self.rows != Some(1) => Err(self.unknown()),
             Answer::One(_) | Answer::All(_) => self.returned(answer),
@@ -91,9 +89,7 @@ impl MadeKeys {
 
     /// The keys that were counted up.
     async fn counted(&self, tx: &DatabaseTransaction, result: &ExecResult) -> Result<Vec<Vec<Value>>, Error> {
-        let id = i64::try_from(result.last_insert_id()).ok();
-        let is_number = self.table.key.len() == 1 && self.table.key_columns().all(is_integer);
-        let Some(id) = id.filter(|id| is_number && *id != 0) else {
+        let Some(id) = last_id(&self.table, self.backend, result) else {
             return Err(self.unknown());
         };
         match i64::try_from(result.rows_affected()).unwrap_or(i64::MAX) {
@@ -106,6 +102,14 @@ impl MadeKeys {
             _ => Err(self.unknown()),
         }
     }
+}
+
+/// The number that an insert was told to have counted up to, or on MySQL from, for its key.
+pub(super) fn last_id(table: &Table, backend: DbBackend, result: &ExecResult) -> Option<i64> {
+    // PostgreSQL knows no such thing.
+    let is_told = backend != DbBackend::Postgres && table.key.len() == 1 && table.key_columns().all(is_integer);
+    let id = is_told.then(|| result.last_insert_id())?;
+    i64::try_from(id).ok().filter(|id| *id != 0)
 }
 
 async fn increment(tx: &DatabaseTransaction) -> Result<i64, Error> {

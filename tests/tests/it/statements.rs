@@ -126,7 +126,7 @@ async fn reads_and_writes_of_other_tables_cost_nothing_extra() {
     document::Entity::find().all(&replica).await.unwrap();
     assert_eq!(statements.take().len(), 1);
     replica
-        .execute_unprepared("INSERT INTO notes VALUES (1)")
+        .execute_raw(sql("INSERT INTO notes VALUES (1)", []))
         .await
         .unwrap();
     assert_eq!(statements.take().len(), 1);
