@@ -89,6 +89,8 @@ mod clock;
 mod entity;
 mod error;
 pub mod hooks;
+#[cfg(feature = "migration")]
+pub mod migration;
 pub mod prelude;
 mod replica;
 #[cfg(feature = "server")]

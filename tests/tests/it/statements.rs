@@ -3,7 +3,7 @@
 //! Which they are is told for SQLite; that their number does not grow with the rows holds everywhere.
 
 use grove_crdt::Replica;
-use grove_crdt_tests::{Statements, backend, builder, create_table, entities::document};
+use grove_crdt_tests::{Statements, backend, builder, create_table, entities::document, sql};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
@@ -138,7 +138,7 @@ async fn reads_and_writes_of_other_tables_cost_nothing_extra() {
 }
 
 async fn replica_free<C: ConnectionTrait>(conn: &C) {
-    conn.execute_unprepared("DELETE FROM notes").await.unwrap();
+    conn.execute_raw(sql("DELETE FROM notes", [])).await.unwrap();
 }
 
 /// Runs a write over 5 rows and over 500, each in a replica of its own, and gives the statements of both.
