@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+#[cfg(feature = "migration")]
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ConnectionTrait, DbErr,
     sea_query::{Alias, ColumnDef, Index, IntoIden, IntoTableRef, Table as TableDdl, TableCreateStatement, TableRef},
@@ -120,6 +122,36 @@ pub(crate) async fn create_shadow<C: ConnectionTrait>(
         .col(key_text(server, "via", MAX_NAME))
         .primary_key(Index::create().col("pk").col("field").col("cell"));
     dialect::create_with_index(conn, shadow, table.schema.as_deref(), &name, "version").await
+}
+
+/// Drops the shadows of tables and what is kept of them; the bookkeeping tables too, when no other table has a history here.
+#[cfg(feature = "migration")]
+pub(crate) async fn drop_shadows<C: ConnectionTrait>(conn: &C, tables: &[&Table]) -> Result<(), DbErr> {
+    for table in tables {
+        let shadow = TableDdl::drop().table(shadow_ref(table)).if_exists().take();
+        conn.execute(&shadow).await?;
+    }
+    let catalog = Catalog::load(conn).await?;
+    if catalog.columns(FIELDS).is_none() {
+        return Ok(());
+    }
+    for own in [FIELDS, PARKED, ADOPTIONS] {
+        let names = tables.iter().map(|table| table.name.as_str());
+        let delete = Query::delete()
+            .from_table(own)
+            .and_where(Expr::col("table_name").is_in(names))
+            .take();
+        conn.execute(&delete).await?;
+    }
+    let left = Query::select().column("table_name").from(FIELDS).limit(1).take();
+    if conn.query_one(&left).await?.is_some() {
+        return Ok(());
+    }
+    for (name, _) in bookkeeping(Server::Sqlite) {
+        let bookkeeping = TableDdl::drop().table(name).if_exists().take();
+        conn.execute(&bookkeeping).await?;
+    }
+    Ok(())
 }
 
 /// A text of any length, compared byte by byte.

@@ -14,6 +14,7 @@ mod http;
 mod inspect;
 mod layers;
 mod merge;
+mod migrations;
 mod notes;
 mod open;
 mod quickstart;

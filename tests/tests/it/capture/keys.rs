@@ -259,13 +259,22 @@ async fn a_null_key_is_one_that_the_database_makes() {
 #[apply(on_each_database!)]
 async fn several_keys_that_nobody_tells_are_refused() {
     let replica = replica_of::<ticket::Entity>("node-1").await;
-    let mut texts = vec![
-        "INSERT INTO tickets (title) VALUES ('a'), ('b')",
-        "INSERT INTO tickets (title) SELECT 'a' UNION SELECT 'b'",
-    ];
-    if backend() != DbBackend::Postgres {
-        texts.push("INSERT INTO tickets SELECT NULL, 'a' UNION SELECT NULL, 'b'");
-    }
+    let listed = "INSERT INTO tickets (title) VALUES ('a'), ('b')";
+    let queried = "INSERT INTO tickets (title) SELECT 'a' UNION SELECT 'b'";
+    let null = "INSERT INTO tickets SELECT NULL, 'a' UNION SELECT NULL, 'b'";
+    let texts = match backend() {
+        DbBackend::Sqlite => vec![listed, queried, null],
+        DbBackend::Postgres => vec![listed, queried],
+        // MySQL tells the first key of a list of rows, and gives the others those that follow it.
+        _ => {
+            execute(&replica, listed, []).await;
+            assert_eq!(epochs(&replica, "tickets").await.len(), 2);
+            assert_agrees::<ticket::Entity, _>(&replica).await;
+            ticket::Entity::delete_many().exec(&replica).await.unwrap();
+            vec![queried, null]
+        }
+    };
+    let before = cells(&replica, "tickets").await;
     for text in texts {
         let error = replica.execute_raw(sql(text, [])).await.expect_err(text).to_string();
         assert!(error.contains("whose keys the database makes"), "{text}: {error}");
@@ -275,7 +284,7 @@ async fn several_keys_that_nobody_tells_are_refused() {
         let committed = tx.commit().await;
         assert!(committed.is_err() || backend() == DbBackend::Postgres, "not recorded");
     }
-    assert!(cells(&replica, "tickets").await.is_empty());
+    assert_eq!(cells(&replica, "tickets").await, before);
     assert!(ticket::Entity::find().all(&replica).await.unwrap().is_empty());
 }
 
