@@ -71,9 +71,12 @@ impl Target<'_> {
     fn give_birth(&self, record: &mut Record, row: &Row) -> Result<(), Error> {
         if !record.is_alive() {
             record.born(self.at, birth_of(self.table, row)?);
-            return Ok(());
+            if record.cells().is_empty() {
+                return Ok(());
+            }
+            // Cells of this life that came before its head would add to what was inserted.
         }
-        // The record lives though its row did not (it was parked): what was inserted is what it is to be.
+        // Or the record lives though its row did not (it was parked): what was inserted is what it is to be.
         for (column, _, kind) in self.table.replicated() {
             let change = match kind {
                 Kind::Lww => FieldChange::Assigned,

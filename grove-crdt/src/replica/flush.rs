@@ -38,6 +38,8 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         return Ok(());
     }
     let core = &session.core;
+    // The transaction may have been open for long.
+    core.may_write()?;
     let taken = core.numbering.take(tx, version).await?;
     let mut loaded = Vec::new();
     let mut newest = 0;

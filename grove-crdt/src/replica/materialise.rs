@@ -76,7 +76,7 @@ pub(crate) async fn materialise(
 }
 
 /// Tables in an order in which no one refers to a later one, as far as there is such an order.
-fn parents_first(catalog: &Catalog, names: BTreeSet<&str>) -> Vec<String> {
+pub(super) fn parents_first(catalog: &Catalog, names: BTreeSet<&str>) -> Vec<String> {
     let mut left = names;
     let mut order = Vec::new();
     while !left.is_empty() {
