@@ -9,6 +9,7 @@ mod chinook;
 mod commits;
 mod concurrency;
 mod crash;
+mod exact;
 mod http;
 mod inspect;
 mod layers;
