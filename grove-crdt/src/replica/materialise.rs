@@ -15,12 +15,12 @@ use crate::{
         Core,
         contest::{self, Contested},
         effect::field_value,
-        references,
+        references, shown,
     },
     store::{
         catalog::Catalog,
         constraint::{self, Constraint, Violation},
-        dialect,
+        dialect, driver,
         parked::Parked,
         row,
     },
@@ -72,6 +72,12 @@ pub(crate) async fn materialise(
         }
     }
     work.resolve_contests().await?;
+    for (name, wanted) in &wanted {
+        let refused = work.parked.iter().filter(|row| row.table == *name);
+        let refused = refused.map(|row| row.pk.as_str()).collect();
+        let table = core.registry.require(name)?;
+        shown::note_differences(tx, &catalog, table, wanted, &refused).await?;
+    }
     Ok(work.parked)
 }
 
@@ -223,6 +229,9 @@ impl Work<'_> {
                 row[index] = column
                     .decode(&value)
                     .map_err(|detail| format!("field `{}`: {detail}", column.name))?;
+                if let Some(detail) = driver::refused(self.tx.get_database_backend(), &row[index]) {
+                    return Err(format!("field `{}`: {detail}", column.name));
+                }
             }
         }
         Ok(differs.then_some(((columns, update), row)))

@@ -27,6 +27,7 @@ pub(crate) const LEASES: &str = "_grove_leases";
 pub(crate) const PARKED: &str = "_grove_parked";
 pub(crate) const DEAD_LETTERS: &str = "_grove_dead_letters";
 pub(crate) const ADOPTIONS: &str = "_grove_adoptions";
+pub(crate) const INEXACT: &str = "_grove_inexact";
 
 /// The layout this library writes. A database with a newer one is not touched.
 pub(crate) const LAYOUT: i32 = 1;
@@ -264,6 +265,17 @@ pub(crate) fn bookkeeping(server: Server) -> Vec<(&'static str, TableCreateState
             create(ADOPTIONS)
                 .col(name("table_name").not_null().primary_key())
                 .col(key_text(server, "after_pk", MAX_KEY).not_null())
+                .take(),
+        ),
+        (
+            INEXACT,
+            create(INEXACT)
+                .col(name("table_name").not_null())
+                .col(key_text(server, "pk", MAX_KEY).not_null())
+                .col(key_text(server, "field", MAX_FIELD).not_null())
+                .col(name("value").not_null())
+                .col(name("shown").not_null())
+                .primary_key(Index::create().col("table_name").col("pk").col("field"))
                 .take(),
         ),
     ]

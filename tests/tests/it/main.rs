@@ -10,6 +10,7 @@ mod commits;
 mod concurrency;
 mod crash;
 mod databases;
+mod exact;
 mod http;
 mod inspect;
 mod layers;
