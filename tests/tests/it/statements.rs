@@ -3,7 +3,7 @@
 //! Which they are is told for SQLite; that their number does not grow with the rows holds everywhere.
 
 use grove_crdt::Replica;
-use grove_crdt_tests::{Statements, backend, builder, create_table, entities::document, sql};
+use grove_crdt_tests::{Statements, backend, builder, create_table, entities::document};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
