@@ -20,6 +20,7 @@ mod notes;
 mod open;
 mod quickstart;
 mod schemas;
+mod servers;
 mod statements;
 mod sync;
 mod syncer;
