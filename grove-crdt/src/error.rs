@@ -84,6 +84,13 @@ pub enum Error {
         /// What can't be read.
         detail: String,
     },
+    /// Another transaction wrote the same records at the same time. What this crate does in transactions of its own it
+    /// tries again by itself; a transaction that the caller began is the caller's to run again.
+    #[error("table `{table}`: {CONTENDED}")]
+    Contended {
+        /// The table's name.
+        table: String,
+    },
     /// A request that doesn't make sense: the message says why.
     #[error("{0}")]
     Invalid(String),
@@ -94,6 +101,10 @@ pub enum Error {
     #[error(transparent)]
     Database(#[from] DbErr),
 }
+
+/// What [`Error::Contended`] says; a [`DbErr`] made of it is known by it.
+pub(crate) const CONTENDED: &str =
+    "another transaction wrote the same records at the same time, so this one was not committed; run it again";
 
 impl From<Error> for DbErr {
     fn from(error: Error) -> Self {

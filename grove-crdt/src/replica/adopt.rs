@@ -1,12 +1,12 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     future::{Future, IntoFuture},
     pin::Pin,
     sync::Arc,
 };
 
-use sea_orm::{DatabaseTransaction, TransactionOptions};
+use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 
 use crate::{
@@ -15,9 +15,11 @@ use crate::{
     replica::{
         Core, Replica,
         apply::{apply, birth_of},
+        core::{Ending, transact},
         effect::{Changed, FieldChange, Pending, field_value},
+        lock::lock,
     },
-    store::{parked, progress, row, shadow},
+    store::{parked, progress, row, shadow, version::Numbering},
     types::{Kind, Record, canonical},
 };
 
@@ -133,9 +135,9 @@ impl<'a> Adopt<'a> {
             report.deleted = record_all_missing(&core, &table, self.page_size).await?;
         }
         if progress::load(&core.db, &table.name).await?.is_some() {
-            let (tx, _session) = core.begin(TransactionOptions::default()).await?;
-            progress::clear(&tx, &table.name).await?;
-            tx.commit().await?;
+            transact!(core, |tx| {
+                Ok(Ending::Commit(progress::clear(tx, &table.name).await?))
+            });
         }
         Ok(report)
     }
@@ -158,22 +160,27 @@ async fn record_page(
     limit: u64,
     report: &mut AdoptReport,
 ) -> Result<Option<String>, Error> {
-    let (tx, _session) = core.begin(TransactionOptions::default()).await?;
     let after = after.map(|pk| key::parse(table, pk)).transpose()?;
-    let rows = row::page(&tx, table, after.as_deref(), limit).await?;
-    let mut by_key = Vec::with_capacity(rows.len());
-    for row in rows {
-        by_key.push((key::of_row(table, &row)?, row));
-    }
-    let last = by_key.last().map(|(pk, _)| pk.clone());
-    let mut wrote = false;
-    if let Some(last) = &last {
-        wrote = record_rows(core, &tx, table, by_key, report).await?;
-        if wrote {
-            progress::save(&tx, &table.name, last).await?;
+    let before = *report;
+    let (last, wrote) = transact!(core, |tx| {
+        *report = before;
+        let rows = row::page(tx, table, after.as_deref(), limit).await?;
+        let mut by_key = Vec::with_capacity(rows.len());
+        for row in rows {
+            by_key.push((key::of_row(table, &row)?, row));
         }
+        let last = by_key.last().map(|(pk, _)| pk.clone());
+        if let Some(last) = &last
+            && record_rows(core, tx, table, by_key, report).await?
+        {
+            progress::save(tx, &table.name, last).await?;
+            return Ok(Ending::Commit((Some(last.clone()), true)));
+        }
+        Ok(Ending::RollBack((last, false)))
+    });
+    if wrote {
+        core.committed();
     }
-    finish(core, tx, wrote).await?;
     Ok(last)
 }
 
@@ -182,27 +189,28 @@ async fn record_all_missing(core: &Arc<Core>, table: &Arc<Table>, limit: u64) ->
     let mut total = 0;
     let mut after: Option<String> = None;
     loop {
-        let (tx, _session) = core.begin(TransactionOptions::default()).await?;
-        let pks = shadow::keys_after(&tx, table, after.as_deref(), limit).await?;
-        let Some(last) = pks.last().cloned() else {
-            finish(core, tx, false).await?;
-            return Ok(total);
-        };
-        let deleted = record_missing(core, &tx, table, &pks).await?;
-        finish(core, tx, deleted > 0).await?;
+        let (last, deleted) = transact!(core, |tx| {
+            let pks = shadow::keys_after(tx, table, after.as_deref(), limit).await?;
+            let last = pks.last().cloned();
+            if last.is_none() {
+                return Ok(Ending::RollBack((last, 0)));
+            }
+            let deleted = record_missing(core, tx, table, pks).await?;
+            Ok(if deleted > 0 {
+                Ending::Commit((last, deleted))
+            } else {
+                Ending::RollBack((last, deleted))
+            })
+        });
+        if deleted > 0 {
+            core.committed();
+        }
         total += deleted;
-        after = Some(last);
+        if last.is_none() {
+            return Ok(total);
+        }
+        after = last;
     }
-}
-
-async fn finish(core: &Core, tx: DatabaseTransaction, wrote: bool) -> Result<(), Error> {
-    if wrote {
-        tx.commit().await?;
-        core.committed();
-    } else {
-        tx.rollback().await?;
-    }
-    Ok(())
 }
 
 async fn parked_keys(tx: &DatabaseTransaction, table: &Table) -> Result<BTreeSet<String>, Error> {
@@ -219,7 +227,9 @@ async fn record_rows(
     report: &mut AdoptReport,
 ) -> Result<bool, Error> {
     let pks: Vec<_> = rows.iter().map(|(pk, _)| pk.clone()).collect();
-    let loaded = shadow::read(tx, &core.registry, table, &pks).await?;
+    // The rows are locked already.
+    let taken = core.numbering.take(tx, None).await?;
+    let loaded = shadow::read_to_write(tx, &core.registry, table, &pks).await?;
     let parked = parked_keys(tx, table).await?;
     let at = core.clock.tick(newest_clock(&loaded.records).as_ref());
     let mut batch = shadow::Batch::default();
@@ -247,7 +257,8 @@ async fn record_rows(
     if batch.is_empty() {
         return Ok(false);
     }
-    shadow::write(tx, table, loaded.newest + 1, &batch).await?;
+    let version = Numbering::after(taken, loaded.newest);
+    shadow::write(tx, table, version, &batch, &loaded.seen).await?;
     Ok(true)
 }
 
@@ -299,19 +310,22 @@ async fn record_missing(
     core: &Core,
     tx: &DatabaseTransaction,
     table: &Arc<Table>,
-    pks: &[String],
+    pks: Vec<String>,
 ) -> Result<usize, Error> {
-    let loaded = shadow::read(tx, &core.registry, table, pks).await?;
-    let parked = parked_keys(tx, table).await?;
     let keys = pks
         .iter()
         .map(|pk| key::parse(table, pk))
         .collect::<Result<Vec<_>, _>>()?;
+    let mut locked = lock(core, tx, &BTreeMap::from([(table.name.clone(), pks)])).await?;
+    let Some(records) = locked.tables.remove(&table.name) else {
+        return Ok(0);
+    };
+    let parked = parked_keys(tx, table).await?;
     let there = row::read(tx, table, &keys).await?;
-    let at = core.clock.tick(newest_clock(&loaded.records).as_ref());
+    let at = core.clock.tick(newest_clock(&records.records).as_ref());
     let mut batch = shadow::Batch::default();
     let mut deleted = 0;
-    for (pk, before) in &loaded.records {
+    for (pk, before) in &records.records {
         if before.is_alive() && !there.contains_key(pk) && !parked.contains(pk) {
             let mut after = before.clone();
             after.died(&at);
@@ -320,7 +334,7 @@ async fn record_missing(
         }
     }
     if deleted > 0 {
-        shadow::write(tx, table, loaded.newest + 1, &batch).await?;
+        shadow::write(tx, table, locked.version, &batch, &records.seen).await?;
     }
     Ok(deleted)
 }

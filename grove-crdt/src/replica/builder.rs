@@ -1,15 +1,18 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionOptions, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionOptions, TransactionTrait as _};
 
 use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
     entity::{CrdtEntity, Registry, Table},
     error::Error,
-    replica::{Core, Replica, core::Parts, guard::NodeGuard, upgrade},
+    replica::{Core, Replica, core::Parts, guard::NodeGuard, lease, upgrade},
     store::{
         catalog::{self, Catalog},
-        dialect, identity, parked, schema, shadow, version,
+        dialect, identity, parked, schema,
+        server::Server,
+        shadow,
+        version::{self, Numbering},
     },
 };
 
@@ -22,6 +25,7 @@ pub struct ReplicaBuilder {
     wall: Arc<dyn WallClock>,
     max_drift: Duration,
     tombstone_ttl: Duration,
+    node_lease: Duration,
 }
 
 impl ReplicaBuilder {
@@ -32,6 +36,7 @@ impl ReplicaBuilder {
             wall: Arc::new(SystemClock),
             max_drift: Duration::from_mins(1),
             tombstone_ttl: Duration::from_hours(168),
+            node_lease: Duration::from_secs(30),
         }
     }
 
@@ -55,6 +60,15 @@ impl ReplicaBuilder {
         self
     }
 
+    /// On PostgreSQL, MySQL and MariaDB: how long this process holds its node id without renewing the claim, which it does
+    /// three times as often. After a crash, the id is free again when that time has passed; a replica that can't reach
+    /// the database for so long refuses to write until it can. 30 seconds by default, one at least. On SQLite the id is
+    /// held by a file lock, which ends with the process.
+    pub fn node_lease(mut self, lease: Duration) -> Self {
+        self.node_lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
     /// Where to read the time of day. The machine's clock by default.
     pub fn clock(mut self, clock: impl WallClock) -> Self {
         self.wall = Arc::new(clock);
@@ -63,16 +77,16 @@ impl ReplicaBuilder {
 
     /// Opens the replica: creates what is missing of the shadow and bookkeeping tables, and goes on where the
     /// database's history ends. The users' tables must be there already. Beside a SQLite file, a lock file
-    /// `<file>-grove-<node id>` is made, which keeps the node id from being opened twice.
+    /// `<file>-grove-<node id>` is made, which keeps the node id from being opened twice; on a database server, a
+    /// [lease](Self::node_lease) does.
     ///
     /// # Errors
     ///
     /// A bad node id, or one that is open on this database already; no entity, two of one table name, one whose table is
     /// missing or lacks a column, one whose field was of another kind before; a database of a newer layout or an
-    /// unsupported kind; a failing database.
+    /// unsupported or too old server; a failing database.
     pub async fn open(self, db: DatabaseConnection) -> Result<Replica, Error> {
         let node: NodeId = self.node_id.parse()?;
-        dialect::check_backend(db.get_database_backend())?;
         let tables = self.tables.into_iter().collect::<Result<Vec<_>, _>>()?;
         if tables.is_empty() {
             return Err(Error::Invalid(
@@ -82,22 +96,39 @@ impl ReplicaBuilder {
         let mut registry = Registry::new(tables)?;
         let busy_timeout = dialect::busy_timeout(&db).await?;
         let file = dialect::database_file(&db).await?;
-        let options = dialect::transaction(db.get_database_backend(), TransactionOptions::default());
+        let server = Server::of(&db).await?;
+        let catalog = create_tables(&db, server, &registry).await?;
+        let claim = Claim {
+            node: &node,
+            file,
+            lease: (server != Server::Sqlite).then_some(self.node_lease),
+        };
+        let options = TransactionOptions {
+            isolation_level: dialect::own_isolation(db.get_database_backend()),
+            ..TransactionOptions::default()
+        };
+        let options = dialect::transaction(db.get_database_backend(), options);
         let tx = db.begin_with_options(options).await?;
-        let opened = match prepare(&tx, &mut registry, &node, file).await {
+        let opened = match prepare(&tx, &mut registry, &catalog, claim).await {
             Ok(opened) => opened,
             Err(error) => {
                 tx.rollback().await?;
                 return Err(error);
             }
         };
+        let guard = match opened.lease {
+            Some(taken) => opened.guard.with_lease(taken, &db),
+            None => opened.guard,
+        };
         let core = Core::new(Parts {
             clock: Clock::new(node, self.wall, self.max_drift, opened.newest_clock.as_ref()),
             replica_id: opened.replica_id,
-            catalog: opened.catalog,
+            numbering: opened.numbering,
             has_parked: opened.has_parked,
-            guard: opened.guard,
             tombstone_ttl: self.tombstone_ttl,
+            server,
+            catalog,
+            guard,
             db,
             registry,
             busy_timeout,
@@ -114,51 +145,89 @@ impl ReplicaBuilder {
     }
 }
 
+/// Creates what is missing of the tables, and returns the catalog as it was before. A transaction of its own: on MySQL,
+/// every table that is created ends one.
+async fn create_tables(db: &DatabaseConnection, server: Server, registry: &Registry) -> Result<Catalog, Error> {
+    let options = dialect::transaction(db.get_database_backend(), TransactionOptions::default());
+    let tx = db.begin_with_options(options).await?;
+    let created = async {
+        dialect::open_alone(&tx).await?;
+        let catalog = Catalog::load(&tx).await?;
+        let replacing = catalog::replacing(&tx).await?;
+        for table in registry.iter() {
+            check_table(table, &catalog)?;
+            if replacing.contains(&table.name) {
+                return Err(Error::Schema {
+                    table: table.name.clone(),
+                    detail: "a constraint of it says `ON CONFLICT REPLACE`, by which the database deletes rows unseen; leave that out of the table, and say it in the statements with `on_conflict`".into(),
+                });
+            }
+        }
+        schema::create_bookkeeping(&tx, server, &catalog).await?;
+        for table in registry.iter() {
+            schema::create_shadow(&tx, server, &catalog, table).await?;
+        }
+        Ok(catalog)
+    };
+    match created.await {
+        Ok(catalog) => {
+            tx.commit().await?;
+            Ok(catalog)
+        }
+        Err(error) => {
+            tx.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
 struct Opened {
     replica_id: String,
-    catalog: Catalog,
+    numbering: Numbering,
     newest_clock: Option<Hlc>,
     has_parked: bool,
     guard: NodeGuard,
+    lease: Option<lease::Taken>,
     new_fields: Vec<upgrade::NewField>,
+}
+
+/// How a node id is claimed.
+struct Claim<'a> {
+    node: &'a NodeId,
+    file: Option<PathBuf>,
+    lease: Option<Duration>,
 }
 
 async fn prepare(
     tx: &DatabaseTransaction,
     registry: &mut Registry,
-    node: &NodeId,
-    file: Option<PathBuf>,
+    catalog: &Catalog,
+    claim: Claim<'_>,
 ) -> Result<Opened, Error> {
-    let catalog = Catalog::load(tx).await?;
-    let replacing = catalog::replacing(tx).await?;
-    for table in registry.iter() {
-        check_table(table, &catalog)?;
-        if replacing.contains(&table.name) {
-            return Err(Error::Schema {
-                table: table.name.clone(),
-                detail: "a constraint of it says `ON CONFLICT REPLACE`, by which the database deletes rows unseen; leave that out of the table, and say it in the statements with `on_conflict`".into(),
-            });
-        }
-    }
-    schema::create_bookkeeping(tx).await?;
+    dialect::open_alone(tx).await?;
     let replica_id = identity::replica_id(tx).await?;
-    let guard = NodeGuard::take(&replica_id, node, file.as_deref())?;
+    let guard = NodeGuard::take(&replica_id, claim.node, claim.file.as_deref())?;
+    let lease = match claim.lease {
+        Some(length) => Some(lease::take(tx, claim.node, length).await?),
+        None => None,
+    };
     let mut newest_clock = None;
     let mut new_fields = Vec::new();
     for table in registry.iter() {
-        schema::create_shadow(tx, table).await?;
         new_fields.extend(upgrade::note_fields(tx, table).await?);
         newest_clock = newest_clock.max(shadow::newest_clock(tx, table).await?);
     }
-    registry.note_other_shadows(version::other_shadows(tx, registry, &catalog).await?);
-    let newest_version = version::newest(tx, registry).await?;
+    registry.note_other_shadows(version::other_shadows(tx, registry, catalog).await?);
+    let numbering = Numbering::of(tx, registry).await?;
+    let newest_version = version::newest(tx, registry, numbering).await?;
     identity::begin_incarnation(tx, newest_version).await?;
     Ok(Opened {
         has_parked: parked::any(tx).await?,
         replica_id,
-        catalog,
+        numbering,
         newest_clock,
         guard,
+        lease,
         new_fields,
     })
 }

@@ -13,6 +13,7 @@ use crate::{
     replica::{
         Core, ReplicaBuilder, ReplicaTransaction, Untracked,
         adopt::Adopt,
+        core::{Ending, transact},
         inspect::{self, Inspection},
         introduction::{self, Introduction},
         parking::{self, Occasion, ParkedRow},
@@ -107,10 +108,7 @@ impl Replica {
     ///
     /// The database fails.
     pub async fn release_parked(&self) -> Result<usize, Error> {
-        let (tx, _session) = self.core.begin(TransactionOptions::default()).await?;
-        let released = parking::release(&self.core, &tx, Occasion::Asked).await?;
-        tx.commit().await?;
-        Ok(released)
+        parking::release(&self.core, Occasion::Asked).await
     }
 
     /// Forgets which database speaks for a node id, so that another one may: after a node was set up anew under its old
@@ -120,10 +118,9 @@ impl Replica {
     ///
     /// The database fails.
     pub async fn forget_node(&self, node: &NodeId) -> Result<bool, Error> {
-        let (tx, _session) = self.core.begin(TransactionOptions::default()).await?;
-        let known = identity::forget_node(&tx, node.as_str()).await?;
-        tx.commit().await?;
-        Ok(known)
+        Ok(transact!(self.core, |tx| {
+            Ok(Ending::Commit(identity::forget_node(tx, node.as_str()).await?))
+        }))
     }
 
     /// The connection underneath. What is written through it is not recorded, and hooks of replicated entities refuse it.

@@ -50,8 +50,8 @@ pub(super) async fn resolve(
             }
             Ok(failed) => failed,
             Err(error) => {
-                savepoint.rollback().await?;
                 constraint::broken(&error).ok_or(error)?;
+                savepoint.rollback().await?;
                 break;
             }
         };
@@ -80,19 +80,16 @@ async fn write_ring(
     let mut failed = Vec::new();
     for (at, contested) in ring.iter().enumerate() {
         let savepoint = tx.begin().await?;
-        match row::write(
-            &savepoint,
+        let target = row::Target {
             table,
-            &contested.columns,
-            &contested.update,
-            &[&contested.row],
-        )
-        .await
-        {
+            columns: &contested.columns,
+            update: &contested.update,
+        };
+        match row::write(&savepoint, target, &[&contested.row], |_| true).await {
             Ok(()) => savepoint.commit().await?,
             Err(error) => {
-                savepoint.rollback().await?;
                 constraint::broken(&error).ok_or(error)?;
+                savepoint.rollback().await?;
                 failed.push(at);
             }
         }

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions, TransactionTrait as _,
+};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
     entity::Registry,
     error::Error,
     replica::{guard::NodeGuard, session::Session},
-    store::{catalog::Catalog, dialect},
+    store::{catalog::Catalog, dialect, server::Server, version::Numbering},
 };
 
 /// What all clones of a replica share.
@@ -24,6 +26,8 @@ pub(crate) struct Core {
     pub registry: Registry,
     pub clock: Clock,
     pub replica_id: String,
+    pub numbering: Numbering,
+    server: Server,
     #[expect(dead_code, reason = "read by tombstone expiry")]
     pub tombstone_ttl: Duration,
     pub commits: watch::Sender<u64>,
@@ -35,7 +39,49 @@ pub(crate) struct Core {
     /// SQLite has one writer at a time. Queueing for it here is fair; SQLite's own waiting is not.
     write_gate: Arc<Mutex<()>>,
     busy_timeout: Duration,
-    _guard: NodeGuard,
+    guard: NodeGuard,
+}
+
+/// Does some work in a transaction of the replica's own, and again when another transaction got in its way. The work is a
+/// block that gives an [`Ending`], and may use `?` on what fails with this crate's error.
+// A function that takes the work as a closure would not be `Send`: the compiler can't tell for every lifetime.
+macro_rules! transact {
+    ($core:expr, |$tx:ident| $work:block) => {{
+        let mut attempts = $crate::store::retry::Attempts::default();
+        loop {
+            let (transaction, session) = $core.begin_own().await?;
+            let ending: Result<$crate::replica::Ending<_>, $crate::error::Error> = async {
+                let $tx = &transaction;
+                $work
+            }
+            .await;
+            let failed: $crate::error::Error = match ending {
+                Ok($crate::replica::Ending::Commit(value)) => match transaction.commit().await {
+                    Ok(()) => break value,
+                    Err(error) => error.into(),
+                },
+                Ok($crate::replica::Ending::RollBack(value)) => {
+                    transaction.rollback().await?;
+                    break value;
+                }
+                Err(error) => {
+                    // What failed tells more than how its rollback did.
+                    let _ = transaction.rollback().await;
+                    error
+                }
+            };
+            drop(session);
+            attempts.after(failed).await?;
+        }
+    }};
+}
+pub(crate) use transact;
+
+/// How a transaction ends that has done what it was to do.
+pub(crate) enum Ending<T> {
+    Commit(T),
+    /// There was nothing to write.
+    RollBack(T),
 }
 
 /// What [`Core::new`] needs.
@@ -44,6 +90,8 @@ pub(super) struct Parts {
     pub registry: Registry,
     pub clock: Clock,
     pub replica_id: String,
+    pub numbering: Numbering,
+    pub server: Server,
     pub tombstone_ttl: Duration,
     pub busy_timeout: Duration,
     pub catalog: Catalog,
@@ -58,6 +106,8 @@ impl Core {
             registry: parts.registry,
             clock: parts.clock,
             replica_id: parts.replica_id,
+            numbering: parts.numbering,
+            server: parts.server,
             tombstone_ttl: parts.tombstone_ttl,
             commits: watch::Sender::new(0),
             has_parked: AtomicBool::new(parts.has_parked),
@@ -65,7 +115,7 @@ impl Core {
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
             write_gate: Arc::new(Mutex::new(())),
             busy_timeout: parts.busy_timeout,
-            _guard: parts.guard,
+            guard: parts.guard,
         }
     }
 
@@ -75,6 +125,9 @@ impl Core {
         options: TransactionOptions,
     ) -> Result<(DatabaseTransaction, Session), Error> {
         let read_only = options.access_mode == Some(sea_orm::AccessMode::ReadOnly);
+        if !read_only {
+            self.guard.check()?;
+        }
         let backend = self.db.get_database_backend();
         let queue = dialect::has_one_writer(backend) && !read_only;
         let turn = if queue { Some(self.turn().await?) } else { None };
@@ -82,7 +135,20 @@ impl Core {
             .db
             .begin_with_options(dialect::transaction(backend, options))
             .await?;
+        if let Some(setting) = dialect::set_up_transaction(self.server) {
+            tx.execute_unprepared(setting).await?;
+        }
         Ok((tx, Session::new(self.clone(), read_only, turn)))
+    }
+
+    /// Begins a transaction of the replica's own, at the isolation level that its way of locking is made for.
+    pub(crate) async fn begin_own(self: &Arc<Self>) -> Result<(DatabaseTransaction, Session), Error> {
+        let isolation_level = dialect::own_isolation(self.db.get_database_backend());
+        self.begin(TransactionOptions {
+            isolation_level,
+            ..TransactionOptions::default()
+        })
+        .await
     }
 
     async fn turn(&self) -> Result<OwnedMutexGuard<()>, Error> {

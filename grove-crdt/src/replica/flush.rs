@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
 
 use crate::{
     clock::Hlc,
@@ -15,10 +15,9 @@ use crate::{
     replica::{
         apply::apply,
         effect::{Effect, Pending},
-        parking::{self, Occasion},
         session::Session,
     },
-    store::{row, shadow},
+    store::{row, shadow, version::Numbering},
     types::Record,
 };
 
@@ -39,42 +38,39 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         return Ok(());
     }
     let core = &session.core;
+    let taken = core.numbering.take(tx, version).await?;
     let mut loaded = Vec::new();
     let mut newest = 0;
     for mut share in shares(effects).into_values() {
         let pks: Vec<_> = share.rows.keys().cloned().collect();
-        let records = shadow::read(tx, &core.registry, &share.table, &pks).await?;
+        let records = shadow::read_to_write(tx, &core.registry, &share.table, &pks).await?;
         read_missing_rows(tx, &mut share, &records.records).await?;
         newest = newest.max(records.newest);
-        loaded.push((share, records.records));
+        loaded.push((share, records.records, records.seen));
     }
     let above = loaded
         .iter()
-        .flat_map(|(_, records)| records.values().filter_map(|record| record.clock()))
+        .flat_map(|(_, records, _)| records.values().filter_map(|record| record.clock()))
         .max()
         .cloned();
     let at = core.clock.tick(above.as_ref());
-    let version = version.unwrap_or(newest + 1);
+    let version = Numbering::after(taken, newest);
     let mut wrote = false;
-    for (share, records) in &loaded {
-        let batch = batch(share, records, &at)?;
+    for (share, records, seen) in &loaded {
+        let batch = batch(tx.get_database_backend(), share, records, &at)?;
         if !batch.is_empty() {
-            shadow::write(tx, &share.table, version, &batch).await?;
+            shadow::write(tx, &share.table, version, &batch, seen).await?;
             wrote = true;
         }
     }
-    {
-        let mut log = session.log();
-        log.flushed += count;
-        if wrote {
-            log.version = Some(version);
-        }
-        log.forget_flushed();
+    let mut log = session.log();
+    log.flushed += count;
+    if wrote {
+        log.version = Some(version);
     }
-    if core.may_have_parked() {
-        let changed = loaded.iter().map(|(share, _)| share.table.name.clone()).collect();
-        parking::release(core, tx, Occasion::Changed(changed)).await?;
-    }
+    log.changed
+        .extend(loaded.iter().map(|(share, ..)| share.table.name.clone()));
+    log.forget_flushed();
     Ok(())
 }
 
@@ -115,7 +111,12 @@ async fn read_missing_rows(
     Ok(())
 }
 
-fn batch(share: &Share, records: &HashMap<String, Record>, at: &Hlc) -> Result<shadow::Batch, Error> {
+fn batch(
+    backend: DbBackend,
+    share: &Share,
+    records: &HashMap<String, Record>,
+    at: &Hlc,
+) -> Result<shadow::Batch, Error> {
     let mut batch = shadow::Batch::default();
     for (pk, pending) in &share.rows {
         // Every key asked for comes back, empty when there is no such record.
@@ -123,6 +124,10 @@ fn batch(share: &Share, records: &HashMap<String, Record>, at: &Hlc) -> Result<s
         let mut after = before.clone();
         apply(&share.table, pk, &mut after, pending, pending.row.as_ref(), at)?;
         batch.record(pk, before, &after, |_, _| None);
+        // A row that has come and gone is nothing, unless its record was there.
+        if pending.began_born && (after != *before || before.head().is_some()) {
+            batch.claim(backend, pk, &after);
+        }
     }
     Ok(batch)
 }

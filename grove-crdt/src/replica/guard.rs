@@ -7,7 +7,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{clock::NodeId, error::Error};
+use sea_orm::DatabaseConnection;
+
+use crate::{
+    clock::NodeId,
+    error::Error,
+    replica::lease::{Lease, Taken},
+};
 
 /// The node ids open in this process, with their databases.
 static OPEN: Mutex<BTreeSet<(String, NodeId)>> = Mutex::new(BTreeSet::new());
@@ -18,6 +24,7 @@ pub(crate) struct NodeGuard {
     entry: (String, NodeId),
     /// The lock goes with the file handle.
     _file: Option<File>,
+    lease: Option<(Lease, DatabaseConnection)>,
 }
 
 impl NodeGuard {
@@ -48,12 +55,34 @@ impl NodeGuard {
                 "another replica in this process has it open on this database; clone that one instead".into(),
             ));
         }
-        Ok(Self { entry, _file: file })
+        Ok(Self {
+            entry,
+            _file: file,
+            lease: None,
+        })
+    }
+
+    /// Holds the id by a lease too, as the database is shared with other machines.
+    pub(super) fn with_lease(mut self, taken: Taken, db: &DatabaseConnection) -> Self {
+        self.lease = Some((taken.keep(db), db.clone()));
+        self
+    }
+
+    /// Whether the id is still held.
+    ///
+    /// # Errors
+    ///
+    /// Its lease has run out, or another process has it.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.lease.as_ref().map_or(Ok(()), |(lease, _)| lease.check())
     }
 }
 
 impl Drop for NodeGuard {
     fn drop(&mut self) {
+        if let Some((lease, db)) = &mut self.lease {
+            lease.give_back(db);
+        }
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         open.remove(&self.entry);
     }

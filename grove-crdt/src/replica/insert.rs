@@ -158,7 +158,7 @@ fn conflicts(rows: &Rows<'_>, catalog: &Catalog, key: &[String]) -> Result<Vec<V
     let conflict = match &rows.insert.on {
         // It acts on a conflict of whichever unique index.
         Some(ast::OnInsert::DuplicateKeyUpdate(_)) if assigned.is_empty() => return Ok(Vec::new()),
-        Some(ast::OnInsert::DuplicateKeyUpdate(_)) => return Ok(catalog.unique_keys(table).to_vec()),
+        Some(ast::OnInsert::DuplicateKeyUpdate(_)) => return other_unique_keys(table, catalog, key),
         Some(ast::OnInsert::OnConflict(conflict)) => conflict,
         _ => return Ok(Vec::new()),
     };
@@ -169,8 +169,38 @@ fn conflicts(rows: &Rows<'_>, catalog: &Catalog, key: &[String]) -> Result<Vec<V
         ));
     };
     let columns: Vec<_> = columns.iter().map(|column| column_name(rows, column)).collect();
-    let is_key = columns.len() == key.len() && columns.iter().all(|c| key.iter().any(|k| k.eq_ignore_ascii_case(c)));
-    Ok(if is_key { Vec::new() } else { vec![columns] })
+    Ok(if is_same(&columns, key) {
+        Vec::new()
+    } else {
+        vec![columns]
+    })
+}
+
+/// The unique keys of a table that are not the one of replication.
+fn other_unique_keys(table: &str, catalog: &Catalog, key: &[String]) -> Result<Vec<Vec<String>>, Error> {
+    let mut others = Vec::new();
+    for unique in catalog
+        .unique_keys(table)
+        .filter(|unique| !is_same(&unique.columns, key))
+    {
+        if !unique.exact {
+            return Err(refusal(
+                format!(
+                    "an upsert of `{table}`, whose unique index `{}` does not show which rows meet in it,",
+                    unique.name
+                ),
+                "update the rows that are there, and insert the others",
+            ));
+        }
+        others.push(unique.columns.clone());
+    }
+    Ok(others)
+}
+
+/// Whether two lists name the same columns.
+fn is_same(columns: &[String], key: &[String]) -> bool {
+    let is_in_key = |column: &String| key.iter().any(|part| part.eq_ignore_ascii_case(column));
+    columns.len() == key.len() && columns.iter().all(is_in_key)
 }
 
 /// A column's name as the table has it.

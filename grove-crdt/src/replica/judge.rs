@@ -9,14 +9,12 @@ use crate::{
     clock::NodeId,
     entity::{Role, Table, codec, key},
     replica::Core,
+    store::schema::MAX_FIELD,
     types::{
         self, BadBirth, Birth, BirthValue, Cell, CellKey, Element, Head, Kind, MAX_DEPTH, State, canonical,
         element_key, exact_i64, is_too_deep, parse_birth, parse_element, parse_totals,
     },
 };
-
-/// The longest name of a field, in bytes.
-const MAX_FIELD: usize = 64;
 
 /// A change that can be merged.
 #[derive(Debug)]

@@ -47,6 +47,7 @@ pub(crate) async fn materialise(
         core,
         tx,
         catalog: &catalog,
+        wanted: &wanted,
         parked: Vec::new(),
         contested: BTreeMap::new(),
     };
@@ -127,12 +128,19 @@ pub(super) struct Work<'a> {
     pub core: &'a Core,
     pub tx: &'a DatabaseTransaction,
     pub catalog: &'a Catalog,
+    wanted: &'a BTreeMap<String, Vec<Wanted>>,
     parked: Vec<Parked>,
     /// By table.
     contested: BTreeMap<String, Vec<Contested>>,
 }
 
 impl Work<'_> {
+    /// The record as it is to be, when its row is among those to be written: its cells may not be stored yet.
+    pub(super) fn wanted(&self, table: &Table, pk: &str) -> Option<&Record> {
+        let mut wanted = self.wanted.get(&table.name)?.iter();
+        wanted.find(|wanted| wanted.pk == pk).map(|wanted| &wanted.record)
+    }
+
     pub(super) fn park(&mut self, table: &Table, pk: &str, reason: Constraint, detail: String) {
         self.parked.push(Parked {
             table: table.name.clone(),
@@ -251,10 +259,13 @@ impl Work<'_> {
 
     async fn attempt_write(&self, shaped: &Shaped<'_>, rows: &[Row]) -> Result<Result<(), Broken>, Error> {
         let rows: Vec<_> = rows.iter().collect();
-        let Shaped {
-            table, columns, update, ..
-        } = *shaped;
-        attempt(self.tx, async |tx| row::write(tx, table, columns, update, &rows).await).await
+        let target = row::Target {
+            table: shaped.table,
+            columns: shaped.columns,
+            update: shaped.update,
+        };
+        let is_there = |row: &Row| key::of_row(shaped.table, row).is_ok_and(|pk| shaped.there.contains(&pk));
+        attempt(self.tx, async |tx| row::write(tx, target, &rows, is_there).await).await
     }
 
     fn write<'b>(&'b mut self, shaped: &'b Shaped<'_>, rows: &'b [Row]) -> BoxFuture<'b, Result<(), Error>> {
@@ -359,8 +370,10 @@ pub(super) async fn attempt(
             Ok(Ok(()))
         }
         Err(error) => {
+            // An error that ended the whole transaction has taken the savepoint with it.
+            let broken = broken(error)?;
             savepoint.rollback().await?;
-            broken(error).map(Err)
+            Ok(Err(broken))
         }
     }
 }

@@ -1,11 +1,8 @@
 //! Taking over what other replicas did: one page is one transaction and a handful of statements per table.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::atomic::Ordering,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{DatabaseTransaction, TransactionOptions};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde::Serialize;
 
 use crate::{
@@ -14,12 +11,14 @@ use crate::{
     error::Error,
     replica::{
         Core, Replica,
+        core::{Ending, transact},
         judge::{Judged, judge},
+        lock::lock,
         materialise::{Wanted, materialise},
         parking::{self, Occasion},
     },
     store::{
-        parked::{self, Parked},
+        parked,
         shadow::{self, Content},
     },
     types::{self, CellKey, Record, State},
@@ -65,13 +64,6 @@ struct Share {
     changes: BTreeMap<String, Vec<(usize, types::Change)>>,
 }
 
-/// What merging did to one record.
-struct Outcome {
-    pk: String,
-    before: Record,
-    after: Record,
-}
-
 /// Merges a page. `from` names the replica it came from, so that it is not sent back there.
 pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from: &str) -> Result<MergeReport, Error> {
     let mut report = MergeReport::default();
@@ -91,66 +83,82 @@ pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from:
     if shares.is_empty() {
         return Ok(report);
     }
-    let (tx, session) = core.begin(TransactionOptions::default()).await?;
-    match merge_shares(core, &tx, &shares, from, &mut report).await {
-        Ok(wrote) => {
-            tx.commit().await?;
-            drop(session);
-            if report.parked > 0 {
-                core.has_parked.store(true, Ordering::SeqCst);
-            }
-            if wrote {
-                core.committed();
-            }
-        }
-        Err(error) => {
-            tx.rollback().await?;
-            return Err(error);
+    let judged = report;
+    let (mut report, written) = transact!(core, |tx| {
+        let mut report = judged.clone();
+        let written = merge_shares(core, tx, &shares, from, &mut report).await?;
+        Ok(match written {
+            Some(_) => Ending::Commit((report, written)),
+            None => Ending::RollBack((report, written)),
+        })
+    });
+    if let Some(written) = written {
+        core.committed();
+        if core.may_have_parked() {
+            parking::release(core, Occasion::Changed(written.tables)).await?;
+            report.parked = parking::count(core, &written.failed).await?;
         }
     }
     report.rejected.sort_by_key(|rejection| rejection.index);
     Ok(report)
 }
 
+/// What a merge has written.
+struct Written {
+    /// The tables whose rows have changed.
+    tables: BTreeSet<String>,
+    /// The rows that the database did not take.
+    failed: BTreeSet<(String, String)>,
+}
+
+/// `None` when there was nothing to write.
 async fn merge_shares(
     core: &Core,
     tx: &DatabaseTransaction,
     shares: &BTreeMap<String, Share>,
     from: &str,
     report: &mut MergeReport,
-) -> Result<bool, Error> {
-    let mut newest = 0;
-    let mut outcomes: BTreeMap<&str, Vec<Outcome>> = BTreeMap::new();
+) -> Result<Option<Written>, Error> {
+    let pks = shares
+        .iter()
+        .map(|(name, share)| (name.clone(), share.changes.keys().cloned().collect()));
+    let locked = lock(core, tx, &pks.collect()).await?;
+    let mut batches = Vec::new();
+    let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
     for (name, share) in shares {
-        let pks: Vec<_> = share.changes.keys().cloned().collect();
-        let mut loaded = shadow::read(tx, &core.registry, &share.table, &pks).await?;
-        newest = newest.max(loaded.newest);
-        for (pk, changes) in &share.changes {
-            let before = loaded.records.remove(pk).unwrap_or_default();
-            let after = join(&before, changes, report);
-            if after != before {
-                let pk = pk.clone();
-                outcomes.entry(name).or_default().push(Outcome { pk, before, after });
-            }
-        }
-    }
-    if outcomes.is_empty() {
-        return Ok(false);
-    }
-    for (name, outcomes) in &outcomes {
-        let share = &shares[*name];
+        let records = &locked.tables[name];
         let mut batch = shadow::Batch::default();
-        for outcome in outcomes {
-            let incoming = &share.changes[&outcome.pk];
-            batch.record(&outcome.pk, &outcome.before, &outcome.after, |key, content| {
-                let unchanged = incoming.iter().any(|(_, change)| is_same(change, key, content));
+        for (pk, changes) in &share.changes {
+            let before = records.records.get(pk).cloned().unwrap_or_default();
+            let after = join(&before, changes, report);
+            if after == before {
+                continue;
+            }
+            batch.record(pk, &before, &after, |key, content| {
+                let unchanged = changes.iter().any(|(_, change)| is_same(change, key, content));
                 (unchanged && !from.is_empty()).then(|| from.to_owned())
             });
+            if records.is_without_row(pk) {
+                batch.claim(tx.get_database_backend(), pk, &after);
+            }
+            let rows = row_of(&share.table, pk, &before, after);
+            wanted.entry(name.clone()).or_default().extend(rows);
         }
-        shadow::write(tx, &share.table, newest + 1, &batch).await?;
+        if !batch.is_empty() {
+            batches.push((&share.table, batch, &records.seen));
+        }
     }
-    report.parked = write_rows(core, tx, shares, outcomes).await?;
-    Ok(true)
+    if batches.is_empty() {
+        return Ok(None);
+    }
+    wanted.retain(|_, rows| !rows.is_empty());
+    let tables = wanted.keys().cloned().collect();
+    // Rows before cells, as local writes do.
+    let failed = write_rows(core, tx, wanted).await?;
+    for (table, batch, seen) in batches {
+        shadow::write(tx, table, locked.version, &batch, seen).await?;
+    }
+    Ok(Some(Written { tables, failed }))
 }
 
 /// Joins the changes of one record, refusing those that can't be true.
@@ -216,30 +224,16 @@ fn is_same(change: &types::Change, key: &CellKey, content: &Content) -> bool {
     }
 }
 
-/// Writes the rows of what changed, and returns how many had to be parked.
+/// Writes the rows of what changed, and returns those that had to be parked, by table and key.
 async fn write_rows(
     core: &Core,
     tx: &DatabaseTransaction,
-    shares: &BTreeMap<String, Share>,
-    outcomes: BTreeMap<&str, Vec<Outcome>>,
-) -> Result<usize, Error> {
-    let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
-    let mut changed = BTreeSet::new();
-    for (name, outcomes) in outcomes {
-        let table = &shares[name].table;
-        let rows: Vec<_> = outcomes
-            .into_iter()
-            .filter_map(|outcome| row_of(table, outcome))
-            .collect();
-        if !rows.is_empty() {
-            changed.insert(name.to_owned());
-            wanted.insert(name.to_owned(), rows);
-        }
-    }
+    mut wanted: BTreeMap<String, Vec<Wanted>>,
+) -> Result<BTreeSet<(String, String)>, Error> {
     if wanted.is_empty() {
-        return Ok(0);
+        return Ok(BTreeSet::new());
     }
-    let written: HashMap<_, _> = wanted
+    let mut written: Vec<_> = wanted
         .iter()
         .map(|(table, rows)| (table.clone(), rows.iter().map(|row| row.pk.clone()).collect::<Vec<_>>()))
         .collect();
@@ -255,33 +249,20 @@ async fn write_rows(
             .for_each(|wanted| wanted.fields = None);
     }
     let failed = materialise(core, tx, wanted).await?;
+    let keys: BTreeSet<_> = failed.iter().map(|row| (row.table.clone(), row.pk.clone())).collect();
     if !waiting.is_empty() {
-        let failed: BTreeSet<_> = failed.iter().map(|row| (&row.table, &row.pk)).collect();
-        for (table, mut pks) in written {
-            pks.retain(|pk| !failed.contains(&(&table, pk)));
-            parked::remove(tx, &table, &pks).await?;
+        for (table, pks) in &mut written {
+            pks.retain(|pk| !keys.contains(&(table.clone(), pk.clone())));
+            parked::remove(tx, table, pks).await?;
         }
     }
     parking::park(core, tx, &failed).await?;
-    if !core.may_have_parked() {
-        return Ok(0);
-    }
-    parking::release(core, tx, Occasion::Changed(changed)).await?;
-    if failed.is_empty() {
-        return Ok(0);
-    }
-    let still: BTreeSet<_> = parked::all(tx)
-        .await?
-        .into_iter()
-        .map(|row| (row.table, row.pk))
-        .collect();
-    let waits = |row: &&Parked| still.contains(&(row.table.clone(), row.pk.clone()));
-    Ok(failed.iter().filter(waits).count())
+    Ok(keys)
 }
 
 /// The row to be written for a record that changed, with the fields whose values did.
-fn row_of(table: &Table, outcome: Outcome) -> Option<Wanted> {
-    let Outcome { pk, before, after } = outcome;
+fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wanted> {
+    let pk = pk.to_owned();
     if !before.is_alive() || !after.is_alive() || before.epoch() != after.epoch() {
         let stays_away = !before.is_alive() && !after.is_alive() && before.head().is_some() == after.head().is_some();
         return (!stays_away).then_some(Wanted {

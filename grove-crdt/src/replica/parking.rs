@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
@@ -12,6 +12,8 @@ use crate::{
     error::Error,
     replica::{
         Core,
+        core::{Ending, transact},
+        lock::lock,
         materialise::{Wanted, materialise},
     },
     store::{
@@ -115,18 +117,15 @@ pub(super) enum Occasion {
 /// and the commit waits for them.
 const MAX_TRIED: usize = 200;
 
-/// Tries the parked rows whose obstacle may have gone. Returns how many are parked no longer.
-pub(super) async fn release(core: &Core, tx: &DatabaseTransaction, occasion: Occasion) -> Result<usize, Error> {
+/// Tries the parked rows whose obstacle may have gone, in transactions of its own: the locks that it takes are not those of
+/// the write that made it try. Returns how many rows are parked no longer.
+pub(super) async fn release(core: &Arc<Core>, occasion: Occasion) -> Result<usize, Error> {
     let mut released = 0;
     let mut occasion = occasion;
     loop {
-        let all = parked::all(tx).await?;
-        if all.is_empty() {
-            return Ok(released);
-        }
-        let catalog = core.catalog(tx).await?;
-        let waiting = whose_turn_it_is(core, &catalog, all, &occasion);
-        let freed = try_again(core, tx, waiting).await?;
+        let freed = transact!(core, |tx| {
+            Ok(Ending::Commit(release_some(core, tx, &occasion).await?))
+        });
         if freed.is_empty() {
             return Ok(released);
         }
@@ -136,6 +135,30 @@ pub(super) async fn release(core: &Core, tx: &DatabaseTransaction, occasion: Occ
             occasion = Occasion::Changed(freed.into_iter().map(|row| row.table).collect());
         }
     }
+}
+
+/// How many of these rows, by table and key, are parked.
+pub(super) async fn count(core: &Core, rows: &BTreeSet<(String, String)>) -> Result<usize, Error> {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let parked = parked::all(&core.db).await?.into_iter();
+    Ok(parked
+        .filter(|row| rows.contains(&(row.table.clone(), row.pk.clone())))
+        .count())
+}
+
+async fn release_some(core: &Core, tx: &DatabaseTransaction, occasion: &Occasion) -> Result<Vec<Parked>, Error> {
+    let all = waiting(core, tx).await?;
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let catalog = core.catalog(tx).await?;
+    let turn = whose_turn_it_is(core, &catalog, all, occasion);
+    if turn.is_empty() {
+        return Ok(turn);
+    }
+    try_again(core, tx, turn).await
 }
 
 /// The rows to try on an occasion: all that wait for a parent, and some of the others, going on where the last time ended.
@@ -173,18 +196,34 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
             pks.entry(row.table.clone()).or_default().push(row.pk.clone());
         }
     }
+    let mut locked = lock(core, tx, &pks).await?;
     let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+    let mut claims = Vec::new();
     for (name, pks) in &pks {
         let table = core.registry.require(name)?;
-        let loaded = shadow::read(tx, &core.registry, table, pks).await?;
-        let rows = loaded.records.into_iter().map(|(pk, record)| Wanted {
-            pk,
-            record,
-            fields: None,
-        });
-        wanted.insert(name.clone(), rows.collect());
+        let Some(locked) = locked.tables.get_mut(name) else {
+            continue;
+        };
+        let mut claim = shadow::Batch::default();
+        for pk in pks {
+            let record = locked.records.remove(pk).unwrap_or_default();
+            if locked.is_without_row(pk) {
+                claim.claim(tx.get_database_backend(), pk, &record);
+            }
+            wanted.entry(name.clone()).or_default().push(Wanted {
+                pk: pk.clone(),
+                record,
+                fields: None,
+            });
+        }
+        if !claim.is_empty() {
+            claims.push((table, claim, locked.seen.clone()));
+        }
     }
     let failed = materialise(core, tx, wanted).await?;
+    for (table, claim, seen) in claims {
+        shadow::write(tx, table, locked.version, &claim, &seen).await?;
+    }
     let known: BTreeSet<_> = waiting.iter().map(|row| (&row.table, &row.pk)).collect();
     // A row that a delete took along, though its record lives, was not parked before.
     let (_, fresh): (Vec<_>, Vec<_>) = failed

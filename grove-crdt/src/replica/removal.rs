@@ -99,7 +99,8 @@ impl Work<'_> {
         let records = shadow::read(self.tx, &self.core.registry, child, &pks).await?;
         for (pk, row) in before {
             let changed = after.get(&pk).is_none_or(|after| *after != row);
-            let alive = records.records.get(&pk).is_some_and(Record::is_alive);
+            let record = self.wanted(child, &pk).or_else(|| records.records.get(&pk));
+            let alive = record.is_some_and(Record::is_alive);
             if changed && alive {
                 let detail = format!("the row of `{}` that it refers to was deleted", parent.name);
                 self.park(child, &pk, Constraint::ForeignKey, detail);

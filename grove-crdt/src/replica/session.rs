@@ -1,6 +1,9 @@
 //! What one transaction has done so far.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, ExecResult, QueryResult, Statement};
 use tokio::sync::OwnedMutexGuard;
@@ -16,6 +19,7 @@ use crate::{
         statement::{self, Verdict},
         watch,
     },
+    store::version::Version,
 };
 
 /// Effects collected before some of them are written early, so that a huge transaction does not live in memory.
@@ -29,7 +33,7 @@ pub(crate) struct Session {
     /// One captured write at a time: a statement and what it did belong together.
     capturing: tokio::sync::Mutex<()>,
     log: Mutex<Log>,
-    _turn: Option<OwnedMutexGuard<()>>,
+    turn: Mutex<Option<OwnedMutexGuard<()>>>,
 }
 
 /// The effects so far.
@@ -39,7 +43,9 @@ pub(crate) struct Log {
     /// How many of the effects are in the shadow already.
     pub flushed: usize,
     /// The version this transaction writes under, once it has written.
-    pub version: Option<i64>,
+    pub version: Option<Version>,
+    /// The replicated tables that it has written.
+    pub changed: BTreeSet<String>,
     pub announced: Vec<Announced>,
     /// Whether a table was written that is not replicated: a parked row may wait for just that.
     others_changed: bool,
@@ -126,7 +132,7 @@ impl Session {
             read_only,
             capturing: tokio::sync::Mutex::new(()),
             log: Mutex::new(Log::default()),
-            _turn: turn,
+            turn: Mutex::new(turn),
         }
     }
 
@@ -231,15 +237,34 @@ impl Session {
         if let Some(why) = why {
             return Err(Error::Invalid(format!("this transaction can't be committed: {why}")));
         }
-        let flushed = async {
-            flush::flush(self, tx).await?;
-            let others_changed = std::mem::take(&mut self.log().others_changed);
-            if others_changed && self.core.may_have_parked() {
-                parking::release(&self.core, tx, Occasion::OthersChanged).await?;
-            }
-            Ok(())
+        flush::flush(self, tx)
+            .await
+            .inspect_err(|error| self.poison_with(error))
+    }
+
+    /// After the transaction was committed: tells who waits, and tries the rows that may have waited for it.
+    pub(crate) async fn committed(&self) {
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if self.has_written() {
+            self.core.committed();
+        }
+        if !self.core.may_have_parked() {
+            return;
+        }
+        let (changed, others_changed) = {
+            let mut log = self.log();
+            (std::mem::take(&mut log.changed), log.others_changed)
         };
-        flushed.await.inspect_err(|error| self.poison_with(error))
+        let occasions = [
+            (!changed.is_empty()).then_some(Occasion::Changed(changed)),
+            others_changed.then_some(Occasion::OthersChanged),
+        ];
+        for occasion in occasions.into_iter().flatten() {
+            if let Err(error) = parking::release(&self.core, occasion).await {
+                // The transaction itself is committed; the rows stay parked until the next occasion.
+                tracing::warn!(%error, "parked rows could not be tried");
+            }
+        }
     }
 
     /// Whether anything was collected.

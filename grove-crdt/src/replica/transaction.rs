@@ -15,6 +15,7 @@ use crate::{
         session::{Answer, Call, Mark, Session, perform},
         statement,
     },
+    store::retry::Attempts,
 };
 
 /// A transaction of a [`Replica`](crate::Replica): rows and their shadow rows commit together, or not at all.
@@ -130,9 +131,7 @@ impl TransactionSession for ReplicaTransaction {
             return Err(error.into());
         }
         tx.commit().await?;
-        if self.session.has_written() {
-            self.session.core.committed();
-        }
+        self.session.committed().await;
         Ok(())
     }
 
@@ -263,17 +262,21 @@ pub(super) async fn run_alone(core: &Arc<super::Core>, call: Call, statement: St
     if statement::passes_through(&statement) || statement::only_reads(&statement) {
         return perform(&core.db, call, statement).await;
     }
-    let (tx, session) = core.begin(TransactionOptions::default()).await?;
-    let transaction = ReplicaTransaction::root(tx, session);
-    match transaction.run(call, statement).await {
-        Ok(answer) => {
-            transaction.commit().await?;
-            Ok(answer)
-        }
-        Err(error) => {
-            // The statement's own error tells more than one of the rollback would.
-            let _ = transaction.rollback().await;
-            Err(error)
-        }
+    let mut attempts = Attempts::default();
+    loop {
+        let (tx, session) = core.begin(TransactionOptions::default()).await?;
+        let transaction = ReplicaTransaction::root(tx, session);
+        let failed = match transaction.run(call, statement.clone()).await {
+            Ok(answer) => match transaction.commit().await {
+                Ok(()) => return Ok(answer),
+                Err(error) => error,
+            },
+            Err(error) => {
+                // The statement's own error tells more than one of the rollback would.
+                let _ = transaction.rollback().await;
+                error
+            }
+        };
+        attempts.after(failed).await?;
     }
 }

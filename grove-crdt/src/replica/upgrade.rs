@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     replica::{
         Core,
+        lock::lock,
         materialise::{Wanted, materialise},
         parking,
     },
@@ -97,9 +98,14 @@ pub(super) async fn show_new_fields(core: &Core, tx: &DatabaseTransaction, field
     for NewField { table, field, .. } in fields {
         let table = core.registry.require(&table)?;
         let pks = kept::keys_with_field(tx, table, &field).await?;
-        let loaded = shadow::read(tx, &core.registry, table, &pks).await?;
-        let wanted = loaded.records.into_iter().filter(|(_, record)| record.knows(&field));
-        let wanted: Vec<_> = wanted
+        let mut locked = lock(core, tx, &BTreeMap::from([(table.name.clone(), pks)])).await?;
+        let records = locked
+            .tables
+            .remove(&table.name)
+            .into_iter()
+            .flat_map(|table| table.records);
+        let wanted: Vec<_> = records
+            .filter(|(_, record)| record.knows(&field))
             .map(|(pk, record)| Wanted {
                 pk,
                 record,
@@ -123,8 +129,12 @@ async fn put_aside(
     if strays.is_empty() {
         return Ok(());
     }
-    version::raise_floor(tx, &core.registry).await?;
-    shadow::remove(tx, table, &strays).await?;
+    version::raise_floor(tx, &core.registry, core.numbering).await?;
+    let keys: Vec<_> = strays
+        .iter()
+        .map(|stray| (stray.pk.clone(), stray.key.clone()))
+        .collect();
+    shadow::remove(tx, table, &keys).await?;
     let letters: Vec<_> = strays
         .into_iter()
         .map(|stray| {

@@ -17,34 +17,39 @@ use crate::{
         effect::{Changed, FieldChange},
         introduction::{self, Introduction},
     },
+    store::retry::Attempts,
     types::Kind,
 };
 
-/// Runs `$on` with the connection itself when it is a transaction already, else with one that is committed afterwards.
+/// Runs `$on` with the connection itself when it is a transaction already, else in one of its own, which is run again when
+/// another transaction got in its way.
 macro_rules! atomically {
-    ($db:expr, |$conn:ident| $on:expr) => {
-        if let Some(Introduction::Replica(_)) = introduction::ask($db) {
+    ($db:expr, |$conn:ident| $on:expr) => {{
+        if !matches!(introduction::ask($db), Some(Introduction::Replica(_))) {
+            let $conn = $db;
+            return $on.await;
+        }
+        let mut attempts = Attempts::default();
+        loop {
             let transaction = $db.begin().await?;
             let result = {
                 let $conn = &transaction;
                 $on.await
             };
-            match result {
-                Ok(value) => {
-                    transaction.commit().await?;
-                    Ok(value)
-                }
+            let failed = match result {
+                Ok(value) => match transaction.commit().await {
+                    Ok(()) => return Ok(value),
+                    Err(error) => error,
+                },
                 Err(error) => {
                     // The statement's own error tells more than one of the rollback would.
                     let _ = transaction.rollback().await;
-                    Err(error)
+                    error
                 }
-            }
-        } else {
-            let $conn = $db;
-            $on.await
+            };
+            attempts.after(failed).await?;
         }
-    };
+    }};
 }
 
 /// Inserts the row and records its birth.
@@ -54,7 +59,7 @@ where
     <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
     C: ConnectionTrait + TransactionTrait,
 {
-    atomically!(db, |conn| ActiveModelTrait::insert(active, conn))
+    atomically!(db, |conn| ActiveModelTrait::insert(active.clone(), conn))
 }
 
 /// Updates the row and records what changed.
@@ -64,7 +69,7 @@ where
     <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
     C: ConnectionTrait + TransactionTrait,
 {
-    atomically!(db, |conn| ActiveModelTrait::update(active, conn))
+    atomically!(db, |conn| ActiveModelTrait::update(active.clone(), conn))
 }
 
 /// As [`update`], without reading the row back.
@@ -73,7 +78,10 @@ where
     A: ActiveModelBehavior + Send,
     C: ConnectionTrait + TransactionTrait,
 {
-    atomically!(db, |conn| ActiveModelTrait::update_without_returning(active, conn))
+    atomically!(db, |conn| ActiveModelTrait::update_without_returning(
+        active.clone(),
+        conn
+    ))
 }
 
 /// Inserts or updates the row, as SeaORM's `save` does, and records it.
@@ -83,7 +91,7 @@ where
     <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
     C: ConnectionTrait + TransactionTrait,
 {
-    atomically!(db, |conn| ActiveModelTrait::save(active, conn))
+    atomically!(db, |conn| ActiveModelTrait::save(active.clone(), conn))
 }
 
 /// Deletes the row and records its death.
@@ -92,7 +100,7 @@ where
     A: ActiveModelBehavior + Send,
     C: ConnectionTrait + TransactionTrait,
 {
-    atomically!(db, |conn| ActiveModelTrait::delete(active, conn))
+    atomically!(db, |conn| ActiveModelTrait::delete(active.clone(), conn))
 }
 
 /// Moves a counter of a row that nobody has loaded: one statement, and one step in the record.
@@ -107,7 +115,7 @@ where
     C: ConnectionTrait + TransactionTrait,
 {
     let key = key.into_value_tuple();
-    atomically!(db, |conn| increment_on::<E, _>(conn, key, column, by))
+    atomically!(db, |conn| increment_on::<E, _>(conn, key.clone(), column, by))
 }
 
 async fn increment_on<E, C>(db: &C, key: ValueTuple, column: E::Column, by: i64) -> Result<(), DbErr>

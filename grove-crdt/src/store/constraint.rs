@@ -1,19 +1,26 @@
 //! Telling a row that the database refuses from a database that fails.
 
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::DbErr;
+
+use crate::store::driver_error::{Code, DriverError};
 
 /// Which rule of the database a row breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Constraint {
+    /// A row that it refers to is not there, or one that refers to it stays.
     ForeignKey,
+    /// Another row has its unique value, or one that an exclusion constraint does not let it have as well.
     Unique,
+    /// A check, or a user's trigger that raises an error, which comes to the same.
     Check,
+    /// A column that must have a value has none.
     NotNull,
     /// The value does not fit the column.
     Value,
 }
 
 impl Constraint {
+    /// The name under which it is kept.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ForeignKey => "foreign_key",
@@ -24,6 +31,7 @@ impl Constraint {
         }
     }
 
+    /// The constraint kept under a name.
     pub(crate) fn parse(name: &str) -> Self {
         match name {
             "foreign_key" => Self::ForeignKey,
@@ -35,37 +43,119 @@ impl Constraint {
     }
 }
 
-/// The rule that made the database refuse a row, `None` when the error is of another kind.
-pub(crate) fn broken(error: &DbErr) -> Option<Constraint> {
-    match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => return Some(Constraint::Unique),
-        Some(SqlErr::ForeignKeyConstraintViolation(_)) => return Some(Constraint::ForeignKey),
-        _ => {}
-    }
-    // SeaORM tells only those two apart; the drivers, which are the user's choice, say the rest in words.
-    by_words(&error.to_string())
+/// The rule that made the database refuse a row, and what the database calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    /// The kind of rule.
+    pub constraint: Constraint,
+    /// The constraint's name, as far as the database tells: that of the constraint or the unique index on PostgreSQL, MySQL
+    /// (with its table before it, `documents.slug_key`) and MariaDB; the unique columns on SQLite (`documents.author,
+    /// documents.slug`); the column that must have a value, except on PostgreSQL.
+    /// [`Catalog::unique_key`](crate::store::catalog::Catalog::unique_key) finds the unique key that is meant.
+    pub name: Option<String>,
 }
 
-fn by_words(text: &str) -> Option<Constraint> {
-    let says = |words: &str| text.contains(words);
-    match sqlite_code(text) {
-        // SQLITE_MISMATCH
-        Some(20) => return Some(Constraint::Value),
-        // SQLITE_CONSTRAINT, with the kind of constraint in the upper byte.
-        Some(code) if code & 0xff == 19 => {
-            return Some(match code >> 8 {
-                3 => Constraint::ForeignKey,
-                5 => Constraint::NotNull,
-                6 | 8 | 10 => Constraint::Unique,
-                12 => Constraint::Value,
-                // `ON DELETE RESTRICT` is a trigger to SQLite.
-                7 if says("FOREIGN KEY constraint failed") => Constraint::ForeignKey,
-                // A check, or a user's trigger that raises an error, which comes to the same.
-                _ => Constraint::Check,
-            });
-        }
-        _ => {}
+/// The rule that made the database refuse a row, `None` when the error is of another kind.
+pub(crate) fn broken(error: &DbErr) -> Option<Constraint> {
+    violation(error).map(|violation| violation.constraint)
+}
+
+/// The rule that made the database refuse a row, with its name, `None` when the error is of another kind.
+pub(crate) fn violation(error: &DbErr) -> Option<Violation> {
+    let Some(error) = DriverError::of(error) else {
+        let ran = matches!(error, DbErr::Exec(_) | DbErr::Query(_));
+        return ran.then(|| by_words(&error.to_string())).flatten();
+    };
+    let (constraint, name) = match error.code {
+        Code::Sqlite(code) => (
+            of_sqlite(code, &error.message)?,
+            name_in_sqlite(code, &error.message).map(str::to_owned),
+        ),
+        Code::Postgres(state) => (of_postgres(&state)?, error.constraint),
+        Code::MySql(number, state) => (
+            of_mysql(number, &state)?,
+            name_in_mysql(number, &error.message).map(str::to_owned),
+        ),
+    };
+    Some(Violation { constraint, name })
+}
+
+fn of_sqlite(code: u32, message: &str) -> Option<Constraint> {
+    // The kind of constraint is in the upper byte.
+    match (code & 0xff, code >> 8) {
+        // SQLITE_TOOBIG, SQLITE_MISMATCH; a value of a strict table.
+        (18 | 20, _) | (19, 12) => Some(Constraint::Value),
+        (19, 3) => Some(Constraint::ForeignKey),
+        (19, 5) => Some(Constraint::NotNull),
+        (19, 6 | 8 | 10) => Some(Constraint::Unique),
+        // `ON DELETE RESTRICT` is a trigger to SQLite.
+        (19, 7) if message.contains("FOREIGN KEY constraint failed") => Some(Constraint::ForeignKey),
+        (19, _) => Some(Constraint::Check),
+        _ => None,
     }
+}
+
+fn of_postgres(state: &str) -> Option<Constraint> {
+    match state {
+        "23502" => Some(Constraint::NotNull),
+        "23503" | "23001" => Some(Constraint::ForeignKey),
+        "23505" | "23P01" => Some(Constraint::Unique),
+        // `RAISE` and `ASSERT` in a user's function; a view's `WITH CHECK OPTION`.
+        "P0001" | "P0004" | "44000" => Some(Constraint::Check),
+        // A value too long for an index.
+        "54000" => Some(Constraint::Value),
+        _ if state.starts_with("23") => Some(Constraint::Check),
+        _ if state.starts_with("22") => Some(Constraint::Value),
+        _ => None,
+    }
+}
+
+fn of_mysql(number: u16, state: &str) -> Option<Constraint> {
+    match number {
+        1022 | 1062 | 1169 | 1586 | 1859 => Some(Constraint::Unique),
+        1216 | 1217 | 1451 | 1452 | 1557 | 1761 | 1762 => Some(Constraint::ForeignKey),
+        1048 | 1364 => Some(Constraint::NotNull),
+        // A view's `WITH CHECK OPTION`, no partition for the row, `SIGNAL` in a user's trigger; a check on MySQL.
+        1369 | 1526 | 1748 | 1644 | 3819 => Some(Constraint::Check),
+        // A check on MariaDB; on MySQL the number has another meaning, and another state.
+        4025 if state == "23000" => Some(Constraint::Check),
+        // Too long, out of range, truncated, not of the type or the character set; not JSON.
+        1264 | 1265 | 1292 | 1300 | 1366 | 1367 | 1406 | 1411 | 1441 | 1690 | 1977 | 3140 | 3144 | 3156 | 3157
+        | 3988 => Some(Constraint::Value),
+        // What a trigger may signal with a number of its own.
+        _ if state == "45000" => Some(Constraint::Check),
+        _ if state.starts_with("22") => Some(Constraint::Value),
+        _ => None,
+    }
+}
+
+/// `UNIQUE constraint failed: documents.author, documents.slug`
+fn name_in_sqlite(code: u32, message: &str) -> Option<&str> {
+    let named = code & 0xff == 19 && message.contains(" constraint failed: ");
+    named
+        .then(|| message.split_once(" constraint failed: "))?
+        .map(|(_, name)| name)
+}
+
+fn name_in_mysql(number: u16, message: &str) -> Option<&str> {
+    let between = |open: &str, close: char| {
+        let (_, rest) = message.split_once(open)?;
+        rest.split_once(close).map(|(name, _)| name)
+    };
+    match number {
+        // Duplicate entry 'x' for key 'documents.slug_key': the value may have quotes itself.
+        1062 | 1586 => message.strip_suffix('\'')?.rsplit_once('\'').map(|(_, name)| name),
+        // … a foreign key constraint fails (`db`.`child`, CONSTRAINT `child_parent` FOREIGN KEY …)
+        // CONSTRAINT `positive` failed for `db`.`documents`
+        1451 | 1452 | 4025 => between("CONSTRAINT `", '`'),
+        // Column 'title' cannot be null; Field 'title' doesn't have a default value; Check constraint 'positive' is violated.
+        1048 | 1364 | 3819 => between("'", '\''),
+        _ => None,
+    }
+}
+
+/// A driver that is not sqlx's gives no code.
+fn by_words(text: &str) -> Option<Violation> {
     let words = [
         ("UNIQUE constraint failed", Constraint::Unique),
         ("FOREIGN KEY constraint failed", Constraint::ForeignKey),
@@ -74,59 +164,9 @@ fn by_words(text: &str) -> Option<Constraint> {
         ("datatype mismatch", Constraint::Value),
         ("cannot store", Constraint::Value),
     ];
-    words
-        .into_iter()
-        .find(|(words, _)| says(words))
-        .map(|(_, constraint)| constraint)
-}
-
-/// SQLite's extended result code, as sqlx writes it: `(code: 1811) the trigger's own words`.
-fn sqlite_code(text: &str) -> Option<u32> {
-    let rest = text.split_once("(code: ")?.1;
-    rest.split_once(')')?.0.parse().ok()
+    let (_, constraint) = words.into_iter().find(|(words, _)| text.contains(words))?;
+    Some(Violation { constraint, name: None })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sqlites_codes_say_more_than_words_that_a_user_can_choose() {
-        let error = |code: u32, words: &str| {
-            by_words(&format!(
-                "Execution Error: error returned from database: (code: {code}) {words}"
-            ))
-        };
-        assert_eq!(
-            error(787, "FOREIGN KEY constraint failed"),
-            Some(Constraint::ForeignKey)
-        );
-        assert_eq!(
-            error(1811, "FOREIGN KEY constraint failed"),
-            Some(Constraint::ForeignKey)
-        );
-        assert_eq!(error(1811, "no such day"), Some(Constraint::Check));
-        assert_eq!(
-            error(275, "CHECK constraint failed: UNIQUE constraint failed"),
-            Some(Constraint::Check)
-        );
-        assert_eq!(
-            error(1299, "NOT NULL constraint failed: t.c"),
-            Some(Constraint::NotNull)
-        );
-        assert_eq!(error(2067, "UNIQUE constraint failed: t.c"), Some(Constraint::Unique));
-        assert_eq!(error(1555, "UNIQUE constraint failed: t.id"), Some(Constraint::Unique));
-        assert_eq!(
-            error(3091, "cannot store TEXT value in INTEGER column t.c"),
-            Some(Constraint::Value)
-        );
-        assert_eq!(error(20, "datatype mismatch"), Some(Constraint::Value));
-        for (code, words) in [
-            (5, "database is locked"),
-            (13, "database or disk is full"),
-            (1, "no such table: t"),
-        ] {
-            assert_eq!(error(code, words), None, "{words}");
-        }
-    }
-}
+mod tests;

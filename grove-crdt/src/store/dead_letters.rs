@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::store::{chunks, dialect, schema::DEAD_LETTERS};
+use crate::store::{chunks, schema::DEAD_LETTERS};
 
 /// A refused change. `change` is its JSON text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,10 +97,10 @@ pub(crate) async fn list<C: ConnectionTrait>(
 pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, ids: &[String]) -> Result<u64, DbErr> {
     let mut removed = 0;
     for chunk in chunks(ids, 1) {
-        let ids = chunk.iter().map(|id| vec![id.into()]).collect();
+        let ids = chunk.iter().map(String::as_str);
         let delete = Query::delete()
             .from_table(DEAD_LETTERS)
-            .and_where(dialect::among(vec![Expr::col("id")], ids))
+            .and_where(Expr::col("id").is_in(ids))
             .take();
         removed += conn.execute(&delete).await?.rows_affected();
     }

@@ -3,32 +3,24 @@
 use std::{path::PathBuf, time::Duration};
 
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, SqliteTransactionMode, Statement,
-    TransactionOptions, Value,
-    sea_query::{Alias, Asterisk, Expr, ExprTrait as _, Index, LockType, Query, SelectStatement, ValueTuple},
+    AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
+    Statement, TransactionOptions,
+    sea_query::{Alias, BinOper, Expr, ExprTrait as _, Index, LockType, SelectStatement, TableCreateStatement},
 };
 
-use crate::error::Error;
-
-/// Whether this version works on the database at all.
-pub(crate) fn check_backend(backend: DbBackend) -> Result<(), Error> {
-    match backend {
-        DbBackend::Sqlite => Ok(()),
-        other => Err(Error::Invalid(format!(
-            "{} is not supported by this version: open the replica on SQLite",
-            other.as_str()
-        ))),
-    }
-}
+use crate::{error::Error, store::server::Server};
 
 /// `(columns) IN (tuples)`. SQLite takes no list of tuples, but a table of them.
-pub(crate) fn among(columns: Vec<Expr>, tuples: Vec<Vec<Value>>) -> Expr {
+pub(crate) fn among(backend: DbBackend, columns: Vec<Expr>, tuples: Vec<Vec<Expr>>) -> Expr {
     if let [column] = columns.as_slice() {
         return column.clone().is_in(tuples.into_iter().flatten());
     }
-    let values = tuples.into_iter().map(ValueTuple::Many);
-    let rows = Query::select().column(Asterisk).from_values(values, "keys").take();
-    Expr::tuple(columns).in_subquery(rows)
+    let tuples = tuples.into_iter().map(Expr::tuple);
+    if backend != DbBackend::Sqlite {
+        return Expr::tuple(columns).is_in(tuples);
+    }
+    let places = vec!["?"; tuples.len()].join(", ");
+    Expr::tuple(columns).binary(BinOper::In, Expr::cust_with_exprs(format!("(VALUES {places})"), tuples))
 }
 
 /// Locks the rows a query reads until the transaction ends, where reading does not exclude writers anyway.
@@ -46,20 +38,48 @@ pub(crate) fn for_update_text(backend: DbBackend) -> &'static str {
     }
 }
 
+/// Whether an insert can say that it is the key whose conflict makes it an update. On the others it is any unique index:
+/// a new row with a value that another has would change that one.
+pub(crate) fn conflict_is_with_key(backend: DbBackend) -> bool {
+    backend != DbBackend::MySql
+}
+
 /// Whether a failing statement ends the transaction it is in, unless a savepoint keeps it.
 pub(crate) fn failure_ends_transaction(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres
 }
 
-/// Creates the index `<table>_<column>`, where it is missing.
-pub(crate) async fn create_index<C: ConnectionTrait>(
+/// The type of a text column that is compared byte by byte; of at most `length` bytes, when it is to be part of a key.
+pub(crate) fn text_type(server: Server, length: Option<usize>) -> String {
+    // A binary collation that does not pad: to the others `a` and `a ` are one key.
+    let collation = match server {
+        Server::Sqlite => return "text".into(),
+        Server::Postgres => return "text COLLATE \"C\"".into(),
+        Server::MySql => "utf8mb4_0900_bin",
+        Server::MariaDb { .. } => "utf8mb4_nopad_bin",
+    };
+    let base = length.map_or("longtext".into(), |length| format!("varchar({length})"));
+    format!("{base} CHARACTER SET utf8mb4 COLLATE {collation}")
+}
+
+/// Creates a table where it is missing, with the index `<table>_<column>`.
+pub(crate) async fn create_with_index<C: ConnectionTrait>(
     conn: &C,
+    mut create: TableCreateStatement,
     schema: Option<&str>,
     table: &str,
     column: &'static str,
 ) -> Result<(), DbErr> {
     let backend = conn.get_database_backend();
     let name = format!("{table}_{column}");
+    let mut index = Index::create();
+    index.name(&name).col(column);
+    if backend == DbBackend::MySql {
+        // MySQL can't make an index where it is missing, but with its table.
+        create.index(&mut index);
+        return conn.execute(&create).await.map(drop);
+    }
+    conn.execute(&create).await?;
     if let (DbBackend::Sqlite, Some(schema)) = (backend, schema) {
         // SQLite wants the schema before the index's name, not before the table's, which the builder can't say.
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
@@ -72,13 +92,24 @@ pub(crate) async fn create_index<C: ConnectionTrait>(
         );
         return conn.execute_raw(Statement::from_string(backend, sql)).await.map(drop);
     }
-    let mut index = Index::create();
-    index.if_not_exists().name(name).col(column);
     match schema {
         Some(schema) => index.table((Alias::new(schema), Alias::new(table))),
         None => index.table(Alias::new(table)),
     };
-    conn.execute(&index).await.map(drop)
+    conn.execute(index.if_not_exists()).await.map(drop)
+}
+
+/// Makes a query read what is there now, locked, where the transaction's snapshot may be older than its locks and no
+/// conflict would tell.
+pub(crate) fn read_newest(query: &mut SelectStatement, backend: DbBackend) {
+    if backend == DbBackend::MySql {
+        query.lock(LockType::Update);
+    }
+}
+
+/// Whether two transactions may write cells at the same time, so that a conflict has to be found out.
+pub(crate) fn writers_overlap(backend: DbBackend) -> bool {
+    backend == DbBackend::Postgres
 }
 
 /// Whether only one transaction writes at a time, so that writers have to queue.
@@ -100,6 +131,42 @@ pub(crate) fn transaction(backend: DbBackend, options: TransactionOptions) -> Tr
         sqlite_transaction_mode: Some(mode),
         ..TransactionOptions::default()
     }
+}
+
+/// The isolation level of the replica's own transactions: the one at which their locks are enough. On MySQL and MariaDB
+/// they include the gaps where rows may come to be; on PostgreSQL each statement sees what is committed.
+pub(crate) fn own_isolation(backend: DbBackend) -> Option<IsolationLevel> {
+    match backend {
+        DbBackend::MySql => Some(IsolationLevel::RepeatableRead),
+        DbBackend::Postgres => Some(IsolationLevel::ReadCommitted),
+        _ => None,
+    }
+}
+
+/// The isolation level at which several reads see one state of the database.
+pub(crate) fn one_snapshot(backend: DbBackend) -> TransactionOptions {
+    TransactionOptions {
+        isolation_level: (backend != DbBackend::Sqlite).then_some(IsolationLevel::RepeatableRead),
+        access_mode: Some(AccessMode::ReadOnly),
+        ..TransactionOptions::default()
+    }
+}
+
+/// What a transaction has to be told at its beginning. With strict snapshots, every transaction that has read something
+/// would fail at the counter row as soon as another had committed.
+pub(crate) fn set_up_transaction(server: Server) -> Option<&'static str> {
+    matches!(server, Server::MariaDb { strict_snapshots: true })
+        .then_some("SET SESSION innodb_snapshot_isolation = OFF")
+}
+
+/// Keeps others from opening the database as a replica until the transaction ends.
+pub(crate) async fn open_alone<C: ConnectionTrait>(conn: &C) -> Result<(), DbErr> {
+    if conn.get_database_backend() == DbBackend::Postgres {
+        // Tables that are created where they are missing collide when two create them at the same time.
+        conn.execute_unprepared("SELECT pg_advisory_xact_lock(hashtext('grove-crdt'), hashtext(current_schema()))")
+            .await?;
+    }
+    Ok(())
 }
 
 /// How long a writer waits for its turn: as long as SQLite itself would, and at least a second.

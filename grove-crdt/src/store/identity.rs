@@ -14,30 +14,31 @@ use sea_orm::{
 
 use crate::{
     error::Error,
-    store::schema::{FIELDS, INCARNATIONS, LAYOUT, NODES, REPLICA},
+    store::{
+        dialect,
+        schema::{FIELDS, INCARNATIONS, LAYOUT, NODES, REPLICA},
+    },
 };
 
 /// Reads the replica id, making one when there is none.
 pub(crate) async fn replica_id<C: ConnectionTrait>(conn: &C) -> Result<String, Error> {
     let insert = Query::insert()
         .into_table(REPLICA)
-        .columns(["id", "layout", "replica_id", "version_floor"])
+        .columns(["id", "layout", "replica_id", "version_floor", "version_offset"])
         .values_panic([
             1.into(),
             LAYOUT.into(),
             uuid::Uuid::new_v4().to_string().into(),
             0_i64.into(),
+            0_i64.into(),
         ])
-        .on_conflict(OnConflict::column("id").do_nothing().to_owned())
+        .on_conflict(OnConflict::column("id").do_nothing_on(["id"]).to_owned())
         .take();
-    let select = Query::select().columns(["layout", "replica_id"]).from(REPLICA).take();
-    let row = match conn.query_one(&select).await? {
-        Some(row) => Some(row),
-        None => {
-            conn.execute(&insert).await?;
-            conn.query_one(&select).await?
-        }
-    };
+    conn.execute(&insert).await?;
+    let mut select = Query::select();
+    select.columns(["layout", "replica_id"]).from(REPLICA);
+    dialect::for_update(&mut select, conn.get_database_backend());
+    let row = conn.query_one(&select).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("{REPLICA} is empty")))?;
     let layout: i32 = row.try_get_by_index(0)?;
     if layout > LAYOUT {
@@ -180,7 +181,7 @@ pub(crate) async fn claim_node<C: ConnectionTrait>(
         .into_table(NODES)
         .columns(["node_id", "replica_id"])
         .values_panic([node.into(), replica_id.into()])
-        .on_conflict(OnConflict::column("node_id").do_nothing().to_owned())
+        .on_conflict(OnConflict::column("node_id").do_nothing_on(["node_id"]).to_owned())
         .take();
     conn.execute(&insert).await?;
     let known = known_database(conn, node).await?;

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
 
-use crate::store::{chunks, constraint::Constraint, dialect, schema::PARKED};
+use crate::store::{chunks, constraint::Constraint, schema::PARKED};
 
 /// A row that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,11 +75,11 @@ pub(crate) async fn put<C: ConnectionTrait>(conn: &C, parked: &[Parked]) -> Resu
 /// Takes rows off the list.
 pub(crate) async fn remove<C: ConnectionTrait>(conn: &C, table: &str, pks: &[String]) -> Result<(), DbErr> {
     for chunk in chunks(pks, 1) {
-        let pks = chunk.iter().map(|pk| vec![pk.into()]).collect();
+        let pks = chunk.iter().map(String::as_str);
         let delete = Query::delete()
             .from_table(PARKED)
             .and_where(Expr::col("table_name").eq(table))
-            .and_where(dialect::among(vec![Expr::col("pk")], pks))
+            .and_where(Expr::col("pk").is_in(pks))
             .take();
         conn.execute(&delete).await?;
     }

@@ -1,13 +1,18 @@
 //! How far the exchange with each peer has come.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use sea_orm::{
     ConnectionTrait,
     sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::{error::Error, store::schema::PEERS};
+use crate::{
+    error::Error,
+    store::schema::{MAX_NAME, PEERS},
+};
 
 /// How far an exchange has come in a replica's commit order: everything up to here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,13 +37,23 @@ pub(crate) struct PeerState {
     pub pushed: Position,
 }
 
+/// A text as it can be part of a key: one that is too long is cut off and told apart by a hash.
+fn name(text: &str) -> String {
+    if text.len() <= MAX_NAME {
+        return text.to_owned();
+    }
+    let hash = BASE64.encode(Sha256::digest(text));
+    let kept = text.floor_char_boundary(MAX_NAME - 1 - hash.len());
+    format!("{}#{hash}", &text[..kept])
+}
+
 /// Reads what is remembered of a peer for a set of tables.
 pub(crate) async fn load<C: ConnectionTrait>(conn: &C, peer: &str, scope: &str) -> Result<PeerState, Error> {
     let select = Query::select()
         .columns(["replica_id", "pull_cursor", "pushed"])
         .from(PEERS)
-        .and_where(Expr::col("peer").eq(peer))
-        .and_where(Expr::col("scope").eq(scope))
+        .and_where(Expr::col("peer").eq(name(peer)))
+        .and_where(Expr::col("scope").eq(name(scope)))
         .take();
     let Some(row) = conn.query_one(&select).await? else {
         return Ok(PeerState::default());
@@ -64,8 +79,8 @@ pub(crate) async fn save<C: ConnectionTrait>(
         .into_table(PEERS)
         .columns(["peer", "scope", "replica_id", "pull_cursor", "pushed"])
         .values_panic([
-            peer.into(),
-            scope.into(),
+            name(peer).into(),
+            name(scope).into(),
             state.replica_id.clone().into(),
             state.cursor.clone().into(),
             pushed.into(),

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColIdx, ConnectionTrait, DbErr, QueryResult, TryGetable, Value,
+    ColIdx, ConnectionTrait, DbBackend, DbErr, QueryResult, TryGetable, Value,
     sea_query::{Alias, ArrayType, Expr, ExprTrait as _, IntoColumnRef, OnConflict, Query, SelectStatement},
 };
 
 use crate::{
     entity::{Row, Table, key},
     error::Error,
-    store::{chunks, dialect, schema::table_ref},
+    store::{chunks, chunks_of_size, dialect, schema::table_ref},
 };
 
-/// Reads the rows with these keys, by key text. A missing row is missing from the result.
+/// Reads the rows with these keys, by key text, locking them in key order. A missing row is missing from the result.
 pub(crate) async fn read<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
@@ -22,7 +22,8 @@ pub(crate) async fn read<C: ConnectionTrait>(
     let mut rows = HashMap::with_capacity(keys.len());
     for chunk in chunks(keys, table.key.len()) {
         let mut query = table.select();
-        query.and_where(key_is_among(table, chunk));
+        query.and_where(key_is_among(conn.get_database_backend(), table, chunk));
+        in_key_order(&mut query, table);
         dialect::for_update(&mut query, conn.get_database_backend());
         rows.extend(by_key(conn, table, &query).await?);
     }
@@ -38,7 +39,8 @@ pub(crate) async fn read_results<C: ConnectionTrait>(
     let mut results = Vec::with_capacity(keys.len());
     for chunk in chunks(keys, table.key.len()) {
         let mut query = table.select();
-        query.and_where(key_is_among(table, chunk));
+        query.and_where(key_is_among(conn.get_database_backend(), table, chunk));
+        in_key_order(&mut query, table);
         dialect::for_update(&mut query, conn.get_database_backend());
         results.extend(conn.query_all(&query).await?);
     }
@@ -59,7 +61,7 @@ pub(crate) async fn by_key<C: ConnectionTrait>(
     Ok(rows)
 }
 
-/// The first `limit` rows after a key, in the order of their keys.
+/// The first `limit` rows after a key, in the order of their keys, locked.
 pub(crate) async fn page<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
@@ -71,9 +73,8 @@ pub(crate) async fn page<C: ConnectionTrait>(
         let bound: Vec<_> = after.iter().cloned().map(Expr::val).collect();
         query.and_where(Expr::tuple(key_exprs(table)).gt(Expr::tuple(bound)));
     }
-    for column in table.key_columns() {
-        query.order_by((Alias::new(&table.name), Alias::new(&column.name)), sea_orm::Order::Asc);
-    }
+    in_key_order(&mut query, table);
+    dialect::for_update(&mut query, conn.get_database_backend());
     let rows = conn.query_all(query.limit(limit)).await?;
     rows.iter().map(|row| Ok(table.decode(row)?)).collect()
 }
@@ -89,37 +90,95 @@ fn key_exprs(table: &Table) -> Vec<Expr> {
         .collect()
 }
 
-fn key_is_among(table: &Table, keys: &[Vec<Value>]) -> Expr {
-    dialect::among(key_exprs(table), keys.to_vec())
+/// Several rows are locked in the order of their keys by everyone, so that nobody waits in a circle.
+fn in_key_order(query: &mut SelectStatement, table: &Table) {
+    for column in table.key_columns() {
+        query.order_by((Alias::new(&table.name), Alias::new(&column.name)), sea_orm::Order::Asc);
+    }
 }
 
-/// Writes whole rows. Of rows that are there, only the columns in `update` change.
+fn key_is_among(backend: DbBackend, table: &Table, keys: &[Vec<Value>]) -> Expr {
+    let bound = keys.iter().map(|key| {
+        let columns = table.key_columns().zip(key);
+        columns.map(|(column, value)| column.bind(value.clone())).collect()
+    });
+    dialect::among(backend, key_exprs(table), bound.collect())
+}
+
+/// What is to be written into rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub table: &'a Table,
+    /// The columns of new rows.
+    pub columns: &'a [usize],
+    /// Of rows that are there, the columns that change.
+    pub update: &'a [usize],
+}
+
+/// Writes whole rows, new ones and such as are there.
 pub(crate) async fn write<C: ConnectionTrait>(
     conn: &C,
-    table: &Table,
-    columns: &[usize],
-    update: &[usize],
+    target: Target<'_>,
     rows: &[&Row],
+    is_there: impl Fn(&Row) -> bool,
 ) -> Result<(), DbErr> {
-    let name = |index: &usize| Alias::new(&table.columns[*index].name);
-    for chunk in chunks(rows, columns.len()) {
+    if !dialect::conflict_is_with_key(conn.get_database_backend()) {
+        let (there, new): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| is_there(row));
+        insert(conn, target, &new, None).await?;
+        return insert(conn, target, &there, Some(target.on_conflict())).await;
+    }
+    insert(conn, target, rows, Some(target.on_conflict())).await
+}
+
+impl Target<'_> {
+    fn names(&self, columns: &[usize]) -> impl Iterator<Item = Alias> {
+        columns.iter().map(|index| Alias::new(&self.table.columns[*index].name))
+    }
+
+    fn on_conflict(&self) -> OnConflict {
+        let mut conflict = OnConflict::columns(self.names(&self.table.key));
+        if self.update.is_empty() {
+            conflict.do_nothing_on(self.names(&self.table.key));
+        } else {
+            conflict.update_columns(self.names(self.update));
+        }
+        conflict
+    }
+}
+
+async fn insert<C: ConnectionTrait>(
+    conn: &C,
+    target: Target<'_>,
+    rows: &[&Row],
+    conflict: Option<OnConflict>,
+) -> Result<(), DbErr> {
+    let Target { table, columns, .. } = target;
+    let size = |row: &&Row| row.iter().map(size).sum();
+    for chunk in chunks_of_size(rows, columns.len(), size) {
         let mut insert = Query::insert();
-        insert.into_table(table_ref(table)).columns(columns.iter().map(name));
+        insert.into_table(table_ref(table)).columns(target.names(columns));
         for row in chunk {
             let values = columns
                 .iter()
                 .map(|index| table.columns[*index].bind(row[*index].clone()));
             insert.values_panic(values);
         }
-        let mut conflict = OnConflict::columns(table.key.iter().map(name));
-        if update.is_empty() {
-            conflict.do_nothing();
-        } else {
-            conflict.update_columns(update.iter().map(name));
+        if let Some(conflict) = &conflict {
+            insert.on_conflict(conflict.clone());
         }
-        conn.execute(insert.on_conflict(conflict)).await?;
+        conn.execute(&insert).await?;
     }
     Ok(())
+}
+
+/// About how many bytes a value takes in a statement.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(Some(text)) => text.len(),
+        Value::Bytes(Some(bytes)) => bytes.len(),
+        Value::Json(Some(json)) => json.to_string().len(),
+        _ => 16,
+    }
 }
 
 /// Deletes the rows with these keys.
@@ -128,7 +187,7 @@ pub(crate) async fn delete<C: ConnectionTrait>(conn: &C, table: &Table, keys: &[
         let mut delete = Query::delete();
         delete
             .from_table(table_ref(table))
-            .and_where(key_is_among(table, chunk));
+            .and_where(key_is_among(conn.get_database_backend(), table, chunk));
         conn.execute(&delete).await?;
     }
     Ok(())
@@ -147,7 +206,7 @@ pub(crate) async fn set<C: ConnectionTrait>(
     update
         .table(table_ref(table))
         .value(Alias::new(&column.name), column.bind(value))
-        .and_where(key_is_among(table, &[key.to_vec()]));
+        .and_where(key_is_among(conn.get_database_backend(), table, &[key.to_vec()]));
     conn.execute(&update).await.map(drop)
 }
 

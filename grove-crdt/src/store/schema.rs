@@ -3,18 +3,25 @@
 //! Beside each replicated table stands its shadow, `_<table>_crdt`, in the same schema. Tables named `_grove_…` hold what
 //! belongs to the replica as a whole. The user's tables are never altered.
 
+use std::fmt::Write as _;
+
 use sea_orm::{
     ConnectionTrait, DbErr,
     sea_query::{Alias, ColumnDef, Index, IntoIden, IntoTableRef, Table as TableDdl, TableCreateStatement, TableRef},
 };
+use sha2::{Digest as _, Sha256};
 
-use crate::{entity::Table, store::dialect};
+use crate::{
+    entity::{Table, key::MAX_KEY},
+    store::{catalog::Catalog, dialect, server::Server},
+};
 
 pub(crate) const REPLICA: &str = "_grove_replica";
 pub(crate) const INCARNATIONS: &str = "_grove_incarnations";
 pub(crate) const FIELDS: &str = "_grove_fields";
 pub(crate) const PEERS: &str = "_grove_peers";
 pub(crate) const NODES: &str = "_grove_nodes";
+pub(crate) const LEASES: &str = "_grove_leases";
 pub(crate) const PARKED: &str = "_grove_parked";
 pub(crate) const DEAD_LETTERS: &str = "_grove_dead_letters";
 pub(crate) const ADOPTIONS: &str = "_grove_adoptions";
@@ -22,9 +29,29 @@ pub(crate) const ADOPTIONS: &str = "_grove_adoptions";
 /// The layout this library writes. A database with a newer one is not touched.
 pub(crate) const LAYOUT: i32 = 1;
 
-/// The name of a table's shadow.
+/// The longest name of a field, in bytes.
+pub(crate) const MAX_FIELD: usize = 64;
+
+/// The longest text that is part of a bookkeeping table's key, in bytes. With a key, a field and a cell of this length, a
+/// shadow's primary key just fits MySQL's 3,072 bytes.
+pub(crate) const MAX_NAME: usize = 191;
+
+/// The longest name of a shadow: PostgreSQL cuts names off at 63 bytes, and its index adds to it.
+const MAX_SHADOW: usize = 55;
+
+/// The name of a table's shadow. A long table name is cut off and told apart by a hash.
 pub(crate) fn shadow_name(table: &str) -> String {
-    format!("_{table}_crdt")
+    let name = format!("_{table}_crdt");
+    if name.len() <= MAX_SHADOW {
+        return name;
+    }
+    let mut hash = String::new();
+    for byte in &Sha256::digest(table)[..6] {
+        // Writing to a String can't fail.
+        let _ = write!(hash, "{byte:02x}");
+    }
+    let kept = table.floor_char_boundary(MAX_SHADOW - "__".len() - hash.len() - "_crdt".len());
+    format!("_{}_{hash}_crdt", &table[..kept])
 }
 
 /// A reference to a table's shadow.
@@ -52,38 +79,62 @@ pub(crate) fn is_own(name: &str, tables: impl IntoIterator<Item = String>) -> bo
             .any(|table| shadow_name(&table).eq_ignore_ascii_case(name))
 }
 
-/// Creates the tables of the replica as a whole, where they are missing.
-pub(crate) async fn create_bookkeeping<C: ConnectionTrait>(conn: &C) -> Result<(), DbErr> {
-    for statement in bookkeeping() {
-        conn.execute(&statement).await?;
+/// Creates the tables of the replica as a whole, as far as the catalog does not have them.
+pub(crate) async fn create_bookkeeping<C: ConnectionTrait>(
+    conn: &C,
+    server: Server,
+    catalog: &Catalog,
+) -> Result<(), DbErr> {
+    for (name, statement) in bookkeeping(server) {
+        if catalog.columns(name).is_none() {
+            conn.execute(&statement).await?;
+        }
     }
     Ok(())
 }
 
-/// Creates a table's shadow, where it is missing.
-pub(crate) async fn create_shadow<C: ConnectionTrait>(conn: &C, table: &Table) -> Result<(), DbErr> {
+/// Creates a table's shadow, unless the catalog has it.
+pub(crate) async fn create_shadow<C: ConnectionTrait>(
+    conn: &C,
+    server: Server,
+    catalog: &Catalog,
+    table: &Table,
+) -> Result<(), DbErr> {
+    let name = shadow_name(&table.name);
+    if table.schema.is_none() && catalog.columns(&name).is_some() {
+        return Ok(());
+    }
     let mut shadow = TableDdl::create();
     shadow
         .table(shadow_ref(table))
         .if_not_exists()
-        .col(text("pk").not_null())
-        .col(text("field").not_null())
-        .col(text("cell").not_null())
-        .col(ColumnDef::new("epoch").integer().not_null())
+        .col(key_text(server, "pk", MAX_KEY).not_null())
+        .col(key_text(server, "field", MAX_FIELD).not_null())
+        .col(key_text(server, "cell", MAX_NAME).not_null())
+        .col(ColumnDef::new("epoch").big_integer().not_null())
         .col(ColumnDef::new("hlc_ts").big_integer().not_null())
         .col(ColumnDef::new("hlc_counter").big_integer().not_null())
-        .col(text("node_id").not_null())
-        .col(text("state").not_null())
+        .col(key_text(server, "node_id", MAX_FIELD).not_null())
+        .col(text(server, "state").not_null())
         .col(ColumnDef::new("version").big_integer().not_null())
-        .col(text("via"))
+        .col(key_text(server, "via", MAX_NAME))
         .primary_key(Index::create().col("pk").col("field").col("cell"));
-    conn.execute(&shadow).await?;
-    dialect::create_index(conn, table.schema.as_deref(), &shadow_name(&table.name), "version").await
+    dialect::create_with_index(conn, shadow, table.schema.as_deref(), &name, "version").await
 }
 
-fn text(name: &'static str) -> ColumnDef {
+/// A text of any length, compared byte by byte.
+fn text(server: Server, name: &'static str) -> ColumnDef {
+    typed(name, &dialect::text_type(server, None))
+}
+
+/// A text of some length in bytes that can be part of a key.
+fn key_text(server: Server, name: &'static str, length: usize) -> ColumnDef {
+    typed(name, &dialect::text_type(server, Some(length)))
+}
+
+fn typed(name: &'static str, sql: &str) -> ColumnDef {
     let mut column = ColumnDef::new(name);
-    column.text();
+    column.custom(Alias::new(sql));
     column
 }
 
@@ -93,57 +144,106 @@ fn create(name: &'static str) -> TableCreateStatement {
     table
 }
 
-fn bookkeeping() -> Vec<TableCreateStatement> {
+/// The bookkeeping tables by name.
+pub(crate) fn bookkeeping(server: Server) -> Vec<(&'static str, TableCreateStatement)> {
+    let text = |name| text(server, name);
+    let name = |name| key_text(server, name, MAX_NAME);
     vec![
-        create(REPLICA)
-            .col(ColumnDef::new("id").integer().not_null().primary_key())
-            .col(ColumnDef::new("layout").integer().not_null())
-            .col(text("replica_id").not_null())
-            .col(ColumnDef::new("version_floor").big_integer().not_null())
-            .take(),
-        create(INCARNATIONS)
-            .col(ColumnDef::new("seq").big_integer().not_null().primary_key())
-            .col(text("id").not_null())
-            .col(ColumnDef::new("from_version").big_integer().not_null())
-            .take(),
-        create(FIELDS)
-            .col(text("table_name").not_null())
-            .col(text("field").not_null())
-            .col(text("kind").not_null())
-            .primary_key(Index::create().col("table_name").col("field"))
-            .take(),
-        create(PEERS)
-            .col(text("peer").not_null())
-            .col(text("scope").not_null())
-            .col(text("replica_id"))
-            .col(text("pull_cursor"))
-            .col(text("pushed").not_null())
-            .primary_key(Index::create().col("peer").col("scope"))
-            .take(),
-        create(NODES)
-            .col(text("node_id").not_null().primary_key())
-            .col(text("replica_id").not_null())
-            .take(),
-        create(PARKED)
-            .col(text("table_name").not_null())
-            .col(text("pk").not_null())
-            .col(text("reason").not_null())
-            .col(text("detail").not_null())
-            .col(ColumnDef::new("since").big_integer().not_null())
-            .primary_key(Index::create().col("table_name").col("pk"))
-            .take(),
-        create(DEAD_LETTERS)
-            .col(text("id").not_null().primary_key())
-            .col(text("direction").not_null())
-            .col(text("peer").not_null())
-            .col(text("code").not_null())
-            .col(text("message").not_null())
-            .col(text("change").not_null())
-            .col(ColumnDef::new("since").big_integer().not_null())
-            .take(),
-        create(ADOPTIONS)
-            .col(text("table_name").not_null().primary_key())
-            .col(text("after_pk").not_null())
-            .take(),
+        (
+            REPLICA,
+            create(REPLICA)
+                .col(ColumnDef::new("id").integer().not_null().primary_key())
+                .col(ColumnDef::new("layout").integer().not_null())
+                .col(name("replica_id").not_null())
+                .col(ColumnDef::new("version_floor").big_integer().not_null())
+                .col(ColumnDef::new("version_offset").big_integer().not_null())
+                .take(),
+        ),
+        (
+            INCARNATIONS,
+            create(INCARNATIONS)
+                .col(ColumnDef::new("seq").big_integer().not_null().primary_key())
+                .col(name("id").not_null())
+                .col(ColumnDef::new("from_version").big_integer().not_null())
+                .take(),
+        ),
+        (
+            FIELDS,
+            create(FIELDS)
+                .col(name("table_name").not_null())
+                .col(name("field").not_null())
+                .col(name("kind").not_null())
+                .primary_key(Index::create().col("table_name").col("field"))
+                .take(),
+        ),
+        (
+            PEERS,
+            create(PEERS)
+                .col(name("peer").not_null())
+                .col(name("scope").not_null())
+                .col(name("replica_id"))
+                .col(text("pull_cursor"))
+                .col(text("pushed").not_null())
+                .primary_key(Index::create().col("peer").col("scope"))
+                .take(),
+        ),
+        (
+            NODES,
+            create(NODES)
+                .col(name("node_id").not_null().primary_key())
+                .col(name("replica_id").not_null())
+                .take(),
+        ),
+        (
+            LEASES,
+            create(LEASES)
+                .col(name("node_id").not_null().primary_key())
+                .col(name("holder").not_null())
+                .col(ColumnDef::new("until").big_integer().not_null())
+                .take(),
+        ),
+        (
+            PARKED,
+            create(PARKED)
+                .col(name("table_name").not_null())
+                .col(key_text(server, "pk", MAX_KEY).not_null())
+                .col(name("reason").not_null())
+                .col(text("detail").not_null())
+                .col(ColumnDef::new("since").big_integer().not_null())
+                .primary_key(Index::create().col("table_name").col("pk"))
+                .take(),
+        ),
+        (
+            DEAD_LETTERS,
+            create(DEAD_LETTERS)
+                .col(name("id").not_null().primary_key())
+                .col(name("direction").not_null())
+                .col(text("peer").not_null())
+                .col(name("code").not_null())
+                .col(text("message").not_null())
+                .col(text("change").not_null())
+                .col(ColumnDef::new("since").big_integer().not_null())
+                .take(),
+        ),
+        (
+            ADOPTIONS,
+            create(ADOPTIONS)
+                .col(name("table_name").not_null().primary_key())
+                .col(key_text(server, "after_pk", MAX_KEY).not_null())
+                .take(),
+        ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shadows_name_fits_every_database_and_tells_tables_apart() {
+        assert_eq!(shadow_name("documents"), "_documents_crdt");
+        let (a, b) = ("ü".repeat(40) + "a", "ü".repeat(40) + "b");
+        assert!(shadow_name(&a).len() <= MAX_SHADOW, "{}", shadow_name(&a));
+        assert_ne!(shadow_name(&a), shadow_name(&b));
+    }
 }

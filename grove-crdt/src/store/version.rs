@@ -1,11 +1,17 @@
 //! This replica's own commit order: one version per transaction.
 //!
-//! A cursor means "everything up to this version", so versions must become visible in their order. On SQLite they do,
-//! because one transaction writes at a time: the next version is one above the newest stored. The floor keeps that true
-//! when the rows with the newest versions are forgotten.
+//! A cursor means "everything up to this version", so versions must become visible in their order, or a reader must know
+//! which may still be missing.
+//!
+//! - SQLite: one transaction writes at a time, so the next version is one above the newest stored. A floor keeps that
+//!   true when the rows with the newest versions are forgotten.
+//! - MySQL and MariaDB: a counter row, raised first and thereby locked until the transaction ends.
+//! - PostgreSQL: the transaction's own id, which is given out before the transaction ends and in no order of commits. A
+//!   reader takes only versions below the id of the oldest transaction of this database that is still under way. An offset
+//!   keeps versions rising when a dump is restored into a cluster whose ids are lower.
 
 use sea_orm::{
-    ConnectionTrait, DbErr,
+    ConnectionTrait, DbBackend, DbErr, Statement,
     sea_query::{Alias, Expr, ExprTrait as _, Func, IntoTableRef as _, Query, SelectStatement, UnionType},
 };
 
@@ -17,8 +23,163 @@ use crate::{
     },
 };
 
-/// A query for the newest version, as the one column `newest`.
-pub(crate) fn newest_query(registry: &Registry) -> SelectStatement {
+/// How versions are given out on this database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Numbering {
+    /// One above the newest.
+    AfterNewest,
+    /// By the counter row.
+    Counter,
+    /// By the transaction's id.
+    TransactionId { offset: i64 },
+}
+
+/// The version one transaction writes under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Number(i64),
+    /// The id of the transaction that evaluates it.
+    OwnId {
+        offset: i64,
+    },
+}
+
+impl Version {
+    pub(super) fn expr(self) -> Expr {
+        match self {
+            Self::Number(number) => Expr::val(number),
+            Self::OwnId { offset } => Expr::cust(format!("(pg_current_xact_id()::text::bigint + {offset})")),
+        }
+    }
+}
+
+impl Numbering {
+    /// What this database's versions are made of, once the bookkeeping tables are there. Brings up to date what they are
+    /// made of: the database may have been restored from a dump.
+    pub(crate) async fn of<C: ConnectionTrait>(conn: &C, registry: &Registry) -> Result<Self, DbErr> {
+        match conn.get_database_backend() {
+            DbBackend::Postgres => transaction_ids(conn, registry).await,
+            DbBackend::MySql => {
+                raise_to(conn, newest_stored(conn, registry, None).await?).await?;
+                Ok(Self::Counter)
+            }
+            _ => Ok(Self::AfterNewest),
+        }
+    }
+
+    /// Takes the transaction's version, before it reads the cells that it is to change; `taken` is the one it has already.
+    /// `None` when it is told by what is read: see [`Self::after`].
+    pub(crate) async fn take<C: ConnectionTrait>(
+        self,
+        conn: &C,
+        taken: Option<Version>,
+    ) -> Result<Option<Version>, DbErr> {
+        match (self, taken) {
+            (Self::AfterNewest, taken) => Ok(taken),
+            (Self::TransactionId { offset }, _) => Ok(Some(Version::OwnId { offset })),
+            (Self::Counter, Some(Version::Number(taken))) => {
+                // A savepoint that was rolled back may have taken the counter back with it.
+                raise_to(conn, taken).await?;
+                Ok(Some(Version::Number(taken)))
+            }
+            (Self::Counter, _) => {
+                let next = Expr::cust("last_insert_id(version_floor + 1)");
+                let raise = Query::update().table(REPLICA).value("version_floor", next).take();
+                let raised = conn.execute(&raise).await?.last_insert_id();
+                let raised = i64::try_from(raised).map_err(|_| DbErr::Custom("versions have run out".into()))?;
+                Ok(Some(Version::Number(raised)))
+            }
+        }
+    }
+
+    /// The version taken, or the one after the newest that was read with the cells.
+    pub(crate) fn after(taken: Option<Version>, newest: i64) -> Version {
+        taken.unwrap_or(Version::Number(newest + 1))
+    }
+}
+
+/// Sees that this cluster's ids make versions above all that are stored.
+async fn transaction_ids<C: ConnectionTrait>(conn: &C, registry: &Registry) -> Result<Numbering, DbErr> {
+    let select = Query::select()
+        .column("version_offset")
+        .expr(Expr::cust("pg_current_xact_id()::text::bigint"))
+        .from(REPLICA)
+        .take();
+    let row = conn.query_one(&select).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("{REPLICA} is empty")))?;
+    let (mut offset, id): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let newest = newest_stored(conn, registry, None).await?;
+    if newest >= id + offset {
+        offset = newest;
+        let update = Query::update().table(REPLICA).value("version_offset", offset).take();
+        conn.execute(&update).await?;
+    }
+    Ok(Numbering::TransactionId { offset })
+}
+
+async fn raise_to<C: ConnectionTrait>(conn: &C, version: i64) -> Result<(), DbErr> {
+    let raise = Query::update()
+        .table(REPLICA)
+        .value("version_floor", version)
+        .and_where(Expr::col("version_floor").lt(version))
+        .take();
+    conn.execute(&raise).await.map(drop)
+}
+
+/// What a reader may take at the moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settled {
+    /// The newest version up to which nothing can be missing.
+    pub newest: i64,
+    /// The first version that must be left; none when all that can be seen may be taken.
+    pub below: Option<i64>,
+    /// Whether something that is committed has to wait for a transaction still under way.
+    pub held_back: bool,
+}
+
+/// How far the commit order is settled, as the snapshot of this transaction has it.
+pub(crate) async fn settled<C: ConnectionTrait>(
+    conn: &C,
+    registry: &Registry,
+    numbering: Numbering,
+) -> Result<Settled, DbErr> {
+    let Numbering::TransactionId { offset } = numbering else {
+        let newest = newest(conn, registry, numbering).await?;
+        return Ok(Settled {
+            newest,
+            below: None,
+            held_back: false,
+        });
+    };
+    let below = oldest_under_way(conn).await? + offset;
+    let all = newest_stored(conn, registry, None).await?;
+    let newest = if all < below {
+        all
+    } else {
+        newest_stored(conn, registry, Some(below)).await?
+    };
+    Ok(Settled {
+        newest,
+        below: Some(below),
+        held_back: all >= below,
+    })
+}
+
+/// The id below which every transaction of this database has ended. Those of the cluster's other databases can't have
+/// written here.
+async fn oldest_under_way<C: ConnectionTrait>(conn: &C) -> Result<i64, DbErr> {
+    let sql = "SELECT coalesce(min(t.id::text::bigint), pg_snapshot_xmax(pg_current_snapshot())::text::bigint) \
+               FROM pg_snapshot_xip(pg_current_snapshot()) AS t(id) \
+               WHERE NOT EXISTS (SELECT FROM pg_stat_activity a \
+               WHERE a.backend_xid = t.id::xid AND a.datname <> current_database())";
+    let row = conn
+        .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+        .await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+/// A query for the newest version stored, as the one column `newest`; of those below a version, if one is given.
+pub(crate) fn newest_query(registry: &Registry, below: Option<i64>) -> SelectStatement {
     let mut versions = Query::select()
         .expr_as(Expr::col("version_floor"), "v")
         .from(REPLICA)
@@ -29,16 +190,36 @@ pub(crate) fn newest_query(registry: &Registry) -> SelectStatement {
         .iter()
         .map(|name| Alias::new(name).into_table_ref());
     for shadow in own.chain(others) {
-        let newest = Query::select()
-            .expr_as(Expr::col("version").max(), "v")
-            .from(shadow)
-            .take();
+        let mut newest = Query::select();
+        newest.expr_as(Expr::col("version").max(), "v").from(shadow);
+        if let Some(below) = below {
+            newest.and_where(Expr::col("version").lt(below));
+        }
         versions.union(UnionType::All, newest);
     }
     Query::select()
         .expr_as(Func::coalesce([Expr::col("v").max(), Expr::val(0_i64)]), "newest")
         .from_subquery(versions, Alias::new("versions"))
         .take()
+}
+
+async fn newest_stored<C: ConnectionTrait>(conn: &C, registry: &Registry, below: Option<i64>) -> Result<i64, DbErr> {
+    let row = conn.query_one(&newest_query(registry, below)).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+/// The newest version committed, or written by this transaction.
+pub(crate) async fn newest<C: ConnectionTrait>(
+    conn: &C,
+    registry: &Registry,
+    numbering: Numbering,
+) -> Result<i64, DbErr> {
+    if !matches!(numbering, Numbering::Counter) {
+        return newest_stored(conn, registry, None).await;
+    }
+    let select = Query::select().column("version_floor").from(REPLICA).take();
+    let row = conn.query_one(&select).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
 /// The shadows of tables that this database has replicated and this replica does not: another process may go on to, and
@@ -60,19 +241,15 @@ pub(crate) async fn other_shadows<C: ConnectionTrait>(
     Ok(shadows)
 }
 
-/// Raises the floor to the newest version, before cells that may have it are removed.
-pub(crate) async fn raise_floor<C: ConnectionTrait>(conn: &C, registry: &Registry) -> Result<(), DbErr> {
-    let newest = newest(conn, registry).await?;
-    let raise = Query::update()
-        .table(REPLICA)
-        .value("version_floor", newest)
-        .and_where(Expr::col("version_floor").lt(newest))
-        .take();
-    conn.execute(&raise).await.map(drop)
-}
-
-/// The newest version committed, or written by this transaction.
-pub(crate) async fn newest<C: ConnectionTrait>(conn: &C, registry: &Registry) -> Result<i64, DbErr> {
-    let row = conn.query_one(&newest_query(registry)).await?;
-    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+/// Raises the floor to the newest version, before cells that may have it are removed. Only where versions are made from
+/// those that are stored.
+pub(crate) async fn raise_floor<C: ConnectionTrait>(
+    conn: &C,
+    registry: &Registry,
+    numbering: Numbering,
+) -> Result<(), DbErr> {
+    if !matches!(numbering, Numbering::AfterNewest) {
+        return Ok(());
+    }
+    raise_to(conn, newest_stored(conn, registry, None).await?).await
 }

@@ -1,15 +1,18 @@
 //! What a replica gives to the exchange: its changes in commit order, and what it remembers of peers.
 
-use sea_orm::{DatabaseTransaction, TransactionOptions, TransactionTrait as _};
+use std::time::Duration;
+
+use sea_orm::{DatabaseTransaction, TransactionTrait as _};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::{
     entity::Table,
     error::Error,
-    replica::{Merged, Replica, merge},
+    replica::{Ending, Merged, Replica, merge, transact},
     store::{
         dead_letters::{self, Letter},
+        dialect,
         peers::{self, Within},
         shadow::{self, Place, Versioned},
         version,
@@ -24,7 +27,14 @@ pub(crate) struct Page {
     pub changes: Vec<Change>,
     pub position: Position,
     pub has_more: bool,
+    /// Whether there is more that can't be taken yet: it is committed, but a transaction that began earlier is not.
+    pub held_back: bool,
 }
+
+/// How long a reader that is held back looks again by itself, and how often. It would see more with the next commit anyway;
+/// this spares it waiting for one.
+const LOOK_AGAIN_FOR: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_EVERY: Duration = Duration::from_millis(10);
 
 /// Which way a refused change was going.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +117,9 @@ impl Replica {
     ///
     /// The database fails.
     pub async fn discard_dead_letters(&self, ids: &[String]) -> Result<u64, Error> {
-        self.write(async |tx| Ok(dead_letters::remove(tx, ids).await?)).await
+        Ok(transact!(self.core, |tx| {
+            Ok(Ending::Commit(dead_letters::remove(tx, ids).await?))
+        }))
     }
 
     pub(crate) fn table_names(&self) -> Vec<String> {
@@ -126,7 +138,9 @@ impl Replica {
     }
 
     pub(crate) async fn save_peer_state(&self, peer: &str, scope: &str, state: &PeerState) -> Result<(), Error> {
-        self.write(async |tx| peers::save(tx, peer, scope, state).await).await
+        Ok(transact!(self.core, |tx| {
+            Ok(Ending::Commit(peers::save(tx, peer, scope, state).await?))
+        }))
     }
 
     /// Merges changes of any tables. `from_replica` is the identity of the database they came from.
@@ -151,7 +165,9 @@ impl Replica {
                 since: self.core.clock.now_micros(),
             })
             .collect();
-        self.write(async |tx| Ok(dead_letters::put(tx, &letters).await?)).await
+        Ok(transact!(self.core, |tx| {
+            Ok(Ending::Commit(dead_letters::put(tx, &letters).await?))
+        }))
     }
 
     /// The dead letters of one direction and peer that are worth another try.
@@ -171,26 +187,10 @@ impl Replica {
         Ok(retries.collect())
     }
 
-    /// Runs bookkeeping in a transaction of its own.
-    pub(super) async fn write<T>(
-        &self,
-        work: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let (tx, _session) = self.core.begin(TransactionOptions::default()).await?;
-        match work(&tx).await {
-            Ok(value) => {
-                tx.commit().await?;
-                Ok(value)
-            }
-            Err(error) => {
-                tx.rollback().await?;
-                Err(error)
-            }
-        }
-    }
-
     /// The changes of `tables` after a position, in commit order, but for those that came from the replica `not_via`. A
     /// page holds whole transactions, unless one alone is larger than `limit`.
+    ///
+    /// When there is nothing but what a transaction still under way holds back, it looks again for a moment.
     pub(crate) async fn changes_after(
         &self,
         tables: &[String],
@@ -198,11 +198,20 @@ impl Replica {
         not_via: Option<&str>,
         limit: usize,
     ) -> Result<Page, Error> {
-        // One snapshot for all tables, or a transaction would be seen in parts.
-        let tx = self.core.db.begin().await?;
-        let page = self.page_in(&tx, tables, after, not_via, limit.max(1)).await;
-        tx.rollback().await?;
-        page
+        let mut waited = Duration::ZERO;
+        loop {
+            // One snapshot for all tables, or a transaction would be seen in parts.
+            let options = dialect::one_snapshot(self.core.db.get_database_backend());
+            let tx = self.core.db.begin_with_options(options).await?;
+            let page = self.page_in(&tx, tables, after, not_via, limit.max(1)).await;
+            tx.rollback().await?;
+            let page = page?;
+            if !page.held_back || !page.changes.is_empty() || waited >= LOOK_AGAIN_FOR {
+                return Ok(page);
+            }
+            tokio::time::sleep(LOOK_AGAIN_EVERY).await;
+            waited += LOOK_AGAIN_EVERY;
+        }
     }
 
     async fn page_in(
@@ -213,7 +222,7 @@ impl Replica {
         not_via: Option<&str>,
         limit: usize,
     ) -> Result<Page, Error> {
-        let newest = version::newest(tx, &self.core.registry).await?;
+        let settled = version::settled(tx, &self.core.registry, self.core.numbering).await?;
         let mut found: Vec<(i64, Within, Change)> = Vec::new();
         for name in tables {
             let table = self.core.registry.require(name)?;
@@ -222,7 +231,7 @@ impl Replica {
                 .as_ref()
                 .map(|within| CellKey::new(within.2.clone(), within.3.clone()));
             let place = place_in(table, after, key.as_ref());
-            let cells = shadow::page(tx, table, &place, not_via, limit + 1).await?;
+            let cells = shadow::page(tx, table, &place, settled.below, not_via, limit + 1).await?;
             for Versioned { version, stored } in cells {
                 let key = stored.key.clone();
                 let within = Within(name.clone(), stored.pk.clone(), key.field, key.cell);
@@ -230,7 +239,9 @@ impl Replica {
             }
         }
         found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        Ok(cut(found, newest, limit))
+        let mut page = cut(found, settled.newest.max(after.version), limit);
+        page.held_back = settled.held_back && !page.has_more;
+        Ok(page)
     }
 }
 
@@ -261,6 +272,7 @@ fn cut(mut found: Vec<(i64, Within, Change)>, newest: i64, limit: usize) -> Page
                 within: None,
             },
             has_more: false,
+            held_back: false,
         };
     }
     let beyond = found[limit].0;
@@ -282,5 +294,6 @@ fn cut(mut found: Vec<(i64, Within, Change)>, newest: i64, limit: usize) -> Page
         changes: found.into_iter().map(|(_, _, change)| change).collect(),
         position,
         has_more: true,
+        held_back: false,
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use crate::{
     clock::NodeId,
     error::Error,
-    replica::Replica,
+    replica::{Ending, Replica, transact},
     store::identity::{self, History},
     sync::{
         Change, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
@@ -188,10 +188,7 @@ async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) 
         .map_err(Error::from)?;
     let other = match known {
         Some(known) => (known != replica_id).then_some(known),
-        None => {
-            let claim = replica.write(async |tx| Ok(identity::claim_node(tx, node.as_str(), replica_id).await?));
-            claim.await?
-        }
+        None => claim(replica, node, replica_id).await?,
     };
     match other {
         None => Ok(()),
@@ -199,6 +196,15 @@ async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) 
             "node id `{node}` is used by another database already; give this one an id of its own, or have the server forget the other (`Replica::forget_node`)"
         ))),
     }
+}
+
+/// Remembers which database a node id speaks for. Returns the other one when somebody was faster.
+async fn claim(replica: &Replica, node: &NodeId, replica_id: &str) -> Result<Option<String>, Error> {
+    Ok(transact!(replica.core, |tx| {
+        Ok(Ending::Commit(
+            identity::claim_node(tx, node.as_str(), replica_id).await?,
+        ))
+    }))
 }
 
 /// Where a cursor points, and whether it had to be moved back because its history is gone.

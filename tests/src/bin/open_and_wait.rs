@@ -1,4 +1,4 @@
-//! The other process of a test: opens a replica under a node id on a SQLite file, says so, and waits for its end.
+//! The other process of a test: opens a replica under a node id on a database, says so, and waits for its end.
 
 use std::io::Read as _;
 
@@ -6,12 +6,12 @@ use grove_crdt_tests::{builder, connect, entities::document};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let [path, node] = std::env::args()
+    let [url, node] = std::env::args()
         .skip(1)
         .collect::<Vec<_>>()
         .try_into()
-        .expect("a file and a node id");
-    let db = connect(path.as_ref()).await;
+        .expect("a database's URL and a node id");
+    let db = connect(&url).await;
     let replica = builder(&node)
         .0
         .entity::<document::Entity>()

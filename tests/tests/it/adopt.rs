@@ -12,7 +12,7 @@ use std::{
 
 use grove_crdt::{AdoptReport, OrSet, Replica};
 use grove_crdt_tests::{
-    TempDb, assert_agrees, builder, cells, create_table, entities::document, memory, replica_of, rows,
+    TestDatabase, assert_agrees, builder, cells, create_table, entities::document, new_database, replica_of, rows,
 };
 use sea_orm::{
     ActiveValue::Set, ActiveValue::Unchanged, ConnectionTrait, DatabaseConnection, EntityTrait, TransactionSession,
@@ -24,9 +24,17 @@ use crate::capture::{draft, epochs, execute, field, sql};
 /// `n` documents in a table that no replica has seen.
 async fn fill(db: &DatabaseConnection, n: i64) {
     create_table(db, document::Entity).await.unwrap();
-    let insert = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?) \
-                  INSERT INTO documents SELECT printf('%04d', i), 'title ' || i, i, '[\"a\",\"t' || (i % 3) || '\"]', NULL FROM n";
-    execute(db, insert, [n.into()]).await;
+    let rows = (1..=n).map(|i| document::ActiveModel {
+        id: Set(format!("{i:04}")),
+        title: Set(format!("title {i}")),
+        view_count: Set(i),
+        tags: Set(OrSet::from(["a".to_owned(), format!("t{}", i % 3)])),
+        author: Set(None),
+    });
+    document::Entity::insert_many(rows)
+        .exec_without_returning(db)
+        .await
+        .unwrap();
 }
 
 async fn open(db: DatabaseConnection, node: &str) -> Replica {
@@ -35,16 +43,19 @@ async fn open(db: DatabaseConnection, node: &str) -> Replica {
 
 /// The cells with what is local to the replica.
 async fn all_of_shadow(replica: &Replica) -> Vec<(String, i64)> {
-    let text = "SELECT pk || field || cell || state, version FROM _documents_crdt ORDER BY pk, field, cell";
+    let text = "SELECT concat(pk, field, cell, state), version FROM _documents_crdt";
     let rows = replica.query_all_raw(sql(text, [])).await.unwrap();
-    rows.iter()
+    let mut all: Vec<_> = rows
+        .iter()
         .map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()))
-        .collect()
+        .collect();
+    all.sort();
+    all
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn rows_join_in_pages_and_progress_is_told() {
-    let db = memory().await;
+    let db = new_database().await;
     fill(&db, 25).await;
     let replica = open(db, "node-1").await;
     let mut seen = Vec::new();
@@ -73,9 +84,9 @@ async fn rows_join_in_pages_and_progress_is_told() {
     assert_eq!(versions.len(), 3, "one version for each page");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_second_run_changes_nothing() {
-    let db = memory().await;
+    let db = new_database().await;
     fill(&db, 25).await;
     let replica = open(db, "node-1").await;
     draft("x").insert(&replica).await.unwrap();
@@ -102,10 +113,10 @@ async fn a_second_run_changes_nothing() {
     assert_agrees::<document::Entity, _>(&replica).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_interrupted_run_goes_on_where_it_stopped() {
-    let file = TempDb::new();
-    let db = file.connect().await;
+    let database = TestDatabase::new().await;
+    let db = database.connect().await;
     fill(&db, 40).await;
     let replica = open(db, "node-1").await;
     let pages = Arc::new(AtomicUsize::new(0));
@@ -134,17 +145,20 @@ async fn an_interrupted_run_goes_on_where_it_stopped() {
     let done = cells(&replica, "documents").await.len();
     assert!((20..40).contains(&done), "{done}");
     let report = replica.adopt::<document::Entity>().page_size(10).await.unwrap();
-    assert_eq!((report.rows, report.adopted), (40 - done, 40 - done));
+    // What was cancelled in its commit may have been committed all the same.
+    assert!(report.rows <= 40 - done, "{report} after {done}");
+    assert!(report.adopted <= report.rows, "{report} after {done}");
+    assert_eq!(cells(&replica, "documents").await.len(), 40);
     assert_agrees::<document::Entity, _>(&replica).await;
     // The next one begins at the beginning again.
     assert_eq!(replica.adopt::<document::Entity>().await.unwrap().rows, 40);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn the_same_data_on_two_nodes_is_one_history() {
     let mut both = Vec::new();
     for node in ["node-1", "node-2"] {
-        let db = memory().await;
+        let db = new_database().await;
         fill(&db, 5).await;
         let replica = open(db, node).await;
         replica.adopt::<document::Entity>().await.unwrap();
@@ -154,9 +168,9 @@ async fn the_same_data_on_two_nodes_is_one_history() {
     assert!(both[0][0].starts_with("0001   1 0.0 ~ "), "{}", both[0][0]);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_write_before_the_adoption_is_newer_than_it() {
-    let db = memory().await;
+    let db = new_database().await;
     fill(&db, 3).await;
     let replica = open(db, "node-1").await;
     let change = document::ActiveModel {
@@ -172,7 +186,7 @@ async fn a_write_before_the_adoption_is_newer_than_it() {
     assert_eq!(field(&replica, "0002", "title").await, "new");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_was_written_behind_its_back_is_found() {
     let replica = replica_of::<document::Entity>("node-1").await;
     for id in ["lww", "counter", "set", "same", "dead", "gone"] {
@@ -242,7 +256,7 @@ async fn what_was_written_behind_its_back_is_found() {
     assert_agrees::<document::Entity, _>(&replica).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_field_that_came_later_is_adopted_as_a_baseline() {
     mod before {
         use grove_crdt::Crdt;
@@ -260,7 +274,7 @@ async fn a_field_that_came_later_is_adopted_as_a_baseline() {
         #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
         pub enum Relation {}
     }
-    let db = memory().await;
+    let db = new_database().await;
     fill(&db, 3).await;
     let old = builder("node-1")
         .0
@@ -279,10 +293,10 @@ async fn a_field_that_came_later_is_adopted_as_a_baseline() {
     assert_eq!(replica.adopt::<document::Entity>().await.unwrap().changed, 0);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn writes_between_the_pages_are_theirs() {
-    let file = TempDb::new();
-    let db = file.connect().await;
+    let database = TestDatabase::new().await;
+    let db = database.connect().await;
     fill(&db, 60).await;
     let replica = open(db, "node-1").await;
     let writer = tokio::spawn({
@@ -317,9 +331,9 @@ async fn writes_between_the_pages_are_theirs() {
     assert_eq!(rows::<document::Entity, _>(&replica).await.len(), 54);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_failing_page_leaves_those_before_it() {
-    let db = memory().await;
+    let db = new_database().await;
     fill(&db, 25).await;
     let replica = open(db, "node-1").await;
     execute(

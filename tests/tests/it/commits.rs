@@ -19,7 +19,7 @@ async fn sync(from: &Replica, to: &Replica) {
     syncer.sync().await.unwrap();
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn writes_and_merges_count_and_reads_and_rollbacks_do_not() {
     let a = replica_of::<document::Entity>("a").await;
     let b = replica_of::<document::Entity>("b").await;

@@ -11,28 +11,31 @@ mod child;
 mod program;
 mod tables;
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
 use grove_crdt::prelude::*;
-use grove_crdt_tests::{TempDb, connect, serve::serve};
+use grove_crdt_tests::{TestDatabase, backend, open_when_free, serve::serve};
 use rand::{Rng, RngExt as _, SeedableRng as _, rngs::SmallRng};
+use sea_orm::DbBackend;
 use tokio::{process::Command, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use program::Writer;
 
-/// How often the node is killed.
-const KILLS: u32 = 100;
+/// How often the node is killed. On a server it takes longer to come back.
+fn kills() -> u32 {
+    if backend() == DbBackend::Sqlite { 100 } else { 20 }
+}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[apply(on_each_database_with_threads!)]
 async fn a_node_that_is_killed_loses_nothing() {
     let seed =
         std::env::var("GROVE_CRASH_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     println!("to kill at the same points again, as far as the machine allows: GROVE_CRASH_SEED={seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
-    let (hub_file, node_file) = (TempDb::new(), TempDb::new());
-    tables::create(&node_file.connect().await).await;
-    let hub_db = hub_file.connect().await;
+    let [hub_database, node_database] = [TestDatabase::new().await, TestDatabase::new().await];
+    tables::create(&node_database.connect().await).await;
+    let hub_db = hub_database.connect().await;
     tables::create(&hub_db).await;
     let hub = tables::builder("hub").open(hub_db).await.expect("the hub");
     program::begin(&hub).await.expect("the total");
@@ -40,8 +43,8 @@ async fn a_node_that_is_killed_loses_nothing() {
     let stop = CancellationToken::new();
     let at_hub = write_at_hub(&hub, rng.next_u64(), &stop);
 
-    let mut acknowledged = kill_again_and_again(&node_file.path(), &url, &mut rng).await;
-    assert!(acknowledged.len() > KILLS as usize, "the node had no time to write");
+    let mut acknowledged = kill_again_and_again(&node_database, &url, &mut rng).await;
+    assert!(acknowledged.len() > kills() as usize, "the node had no time to write");
     stop.cancel();
     acknowledged.extend(at_hub.await.expect("the hub's writer"));
     println!(
@@ -50,7 +53,7 @@ async fn a_node_that_is_killed_loses_nothing() {
         hub.parked().await.expect("rows").len()
     );
 
-    let node = reopen(&node_file.path()).await;
+    let node = reopen(&node_database).await;
     sync_until_quiet(&node, &url).await;
     for replica in [&hub, &node] {
         check::rows_and_cells_agree(replica).await;
@@ -62,12 +65,12 @@ async fn a_node_that_is_killed_loses_nothing() {
 }
 
 /// Lets the node live and die, and looks at what it left behind each time. Returns the entries that it acknowledged.
-async fn kill_again_and_again(file: &Path, url: &str, rng: &mut SmallRng) -> Vec<String> {
+async fn kill_again_and_again(database: &TestDatabase, url: &str, rng: &mut SmallRng) -> Vec<String> {
     let mut acknowledged = Vec::new();
-    for life in 0..KILLS {
+    for life in 0..kills() {
         let lived = Duration::from_millis(rng.random_range(20..300));
-        let acks = live_and_die(file, url, life, rng.next_u64(), lived).await;
-        let node = reopen(file).await;
+        let acks = live_and_die(database.url(), url, life, rng.next_u64(), lived).await;
+        let node = reopen(database).await;
         check::rows_and_cells_agree(&node).await;
         check::nothing_lost(&node, &acks).await;
         node.connection().clone().close().await.expect("closed");
@@ -77,10 +80,10 @@ async fn kill_again_and_again(file: &Path, url: &str, rng: &mut SmallRng) -> Vec
 }
 
 /// Starts the node, kills it when it has lived so long, and returns the entries that it acknowledged.
-async fn live_and_die(file: &Path, url: &str, life: u32, seed: u64, lived: Duration) -> Vec<String> {
+async fn live_and_die(database: &str, url: &str, life: u32, seed: u64, lived: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().expect("this test's file"))
         .args(["--exact", "crash::child::life", "--nocapture", "--test-threads=1"])
-        .envs(child::environment(file, url, life, seed))
+        .envs(child::environment(database, url, life, seed))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -101,12 +104,9 @@ async fn live_and_die(file: &Path, url: &str, life: u32, seed: u64, lived: Durat
     child::acknowledged(&stdout)
 }
 
-/// The node in this process: its id is free as soon as the process that had it is dead.
-async fn reopen(file: &Path) -> Replica {
-    tables::builder("node")
-        .open(connect(file).await)
-        .await
-        .expect("the node opens again")
+/// The node in this process: its id is free again when the process that had it is dead.
+async fn reopen(database: &TestDatabase) -> Replica {
+    open_when_free(|| tables::builder("node"), &database.connect().await).await
 }
 
 /// Writes at the hub until stopped. Returns what was committed.

@@ -1,7 +1,7 @@
 //! Showing a record.
 
 use grove_crdt::{OrSet, RecordState, Replica};
-use grove_crdt_tests::{builder, create_table, entities::document, memory, replica_of};
+use grove_crdt_tests::{builder, create_table, entities::document, new_database, replica_of};
 use sea_orm::{ActiveValue::Set, ActiveValue::Unchanged, ConnectionTrait, TransactionSession, TransactionTrait};
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn doc() -> document::ActiveModel {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_living_record() {
     let replica = replica_of::<document::Entity>("node-1").await;
     doc().insert(&replica).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_living_record() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_deleted_and_an_unknown_record() {
     let replica = replica_of::<document::Entity>("node-1").await;
     doc().insert(&replica).await.unwrap();
@@ -48,9 +48,9 @@ async fn a_deleted_and_an_unknown_record() {
     assert_eq!((state.state, state.epoch, state.hlc), (RecordState::Unknown, 0, None));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn two_nodes_and_a_baseline_in_one_counter() {
-    let db = memory().await;
+    let db = new_database().await;
     create_table(&db, document::Entity).await.unwrap();
     db.execute_unprepared(r"INSERT INTO documents VALUES ('d', 't', 5, '[]', NULL)")
         .await
@@ -79,7 +79,7 @@ async fn two_nodes_and_a_baseline_in_one_counter() {
     assert!(shown.ends_with("tags (set): []"), "{shown}");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn inside_a_transaction_it_shows_what_the_transaction_did() {
     let replica = replica_of::<document::Entity>("node-1").await;
     doc().insert(&replica).await.unwrap();
@@ -99,7 +99,7 @@ async fn inside_a_transaction_it_shows_what_the_transaction_did() {
     assert_eq!(shown(&replica, "doc-1").await, before);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn as_a_serde_value() {
     let replica = replica_of::<document::Entity>("node-1").await;
     doc().insert(&replica).await.unwrap();

@@ -1,5 +1,8 @@
 //! Integration tests through the public API.
 
+#[macro_use]
+extern crate grove_crdt_tests;
+
 mod adopt;
 mod capture;
 mod chinook;

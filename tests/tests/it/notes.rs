@@ -1,9 +1,7 @@
 //! A table of notes, and replicas of it.
 
-use std::path::Path;
-
 use grove_crdt::{Crdt, FakeClock, Replica, ReplicaBuilder};
-use grove_crdt_tests::{connect, memory};
+use grove_crdt_tests::{TestDatabase, new_database};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, Schema, entity::prelude::*};
 
 /// A note.
@@ -54,22 +52,22 @@ fn builder(node: &str) -> ReplicaBuilder {
     Replica::builder(node).entity::<Entity>().entity::<draft::Entity>()
 }
 
-/// A replica of notes and drafts on a new database in memory.
+/// A replica of notes and drafts on a new database.
 pub async fn replica(node: &str) -> Replica {
-    builder(node).open(prepared(memory().await).await).await.unwrap()
+    builder(node).open(prepared(new_database().await).await).await.unwrap()
 }
 
-/// The same, in a file named after the node, new or not.
-pub async fn replica_in(dir: &Path, node: &str) -> Replica {
-    let db = connect(&dir.join(node)).await;
+/// The same, on this database, which has been written to or not.
+pub async fn replica_in(database: &TestDatabase, node: &str) -> Replica {
+    let db = database.connect().await;
     builder(node).open(prepared(db).await).await.unwrap()
 }
 
-/// The same, in memory, with a clock to set.
+/// The same, on a new database, with a clock to set.
 pub async fn replica_at(node: &str, clock: &FakeClock) -> Replica {
     builder(node)
         .clock(clock.clone())
-        .open(prepared(memory().await).await)
+        .open(prepared(new_database().await).await)
         .await
         .unwrap()
 }
@@ -87,11 +85,4 @@ pub async fn write(replica: &Replica, id: &str, title: &str) {
 pub async fn title(replica: &Replica, id: &str) -> Option<String> {
     let note = Entity::find_by_id(id).one(replica).await.unwrap();
     note.map(|note| note.title)
-}
-
-/// How many rows have ever been written to the replica's database, whatever for.
-pub async fn rows_written(replica: &Replica) -> i64 {
-    let count = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, "SELECT total_changes()");
-    let row = replica.connection().query_one_raw(count).await.unwrap().unwrap();
-    row.try_get_by_index(0).unwrap()
 }

@@ -6,13 +6,16 @@ use std::{
 };
 
 use grove_crdt::{Error, Replica};
-use grove_crdt_tests::{START, TempDb, assert_agrees, builder, cells, create_table, entities::document, memory};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use grove_crdt_tests::{
+    START, TestDatabase, assert_agrees, backend, builder, cells, create_table, entities::document, new_database,
+    number, open_when_free,
+};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 
 use crate::capture::{draft, execute, run_all, sql};
 
 async fn database() -> DatabaseConnection {
-    let db = memory().await;
+    let db = new_database().await;
     create_table(&db, document::Entity).await.unwrap();
     db
 }
@@ -22,16 +25,17 @@ async fn open(db: &DatabaseConnection, node: &str) -> Result<Replica, Error> {
 }
 
 async fn own_tables(db: &DatabaseConnection) -> i64 {
-    let text = "SELECT count(*) FROM sqlite_master WHERE name LIKE '\\_%' ESCAPE '\\'";
-    db.query_one_raw(sql(text, []))
-        .await
-        .unwrap()
-        .unwrap()
-        .try_get_by_index(0)
-        .unwrap()
+    let text = match backend() {
+        DbBackend::Postgres => "SELECT count(*) FROM pg_tables WHERE left(tablename, 1) = '_'",
+        DbBackend::MySql => {
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = database() AND left(table_name, 1) = '_'"
+        }
+        _ => "SELECT count(*) FROM sqlite_master WHERE substr(name, 1, 1) = '_'",
+    };
+    number(db, text).await
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_bad_node_id_is_refused() {
     let db = database().await;
     let (length, letters) = ("1 to 64 characters", "only letters, digits and");
@@ -54,11 +58,12 @@ async fn a_bad_node_id_is_refused() {
     open(&db, &"x".repeat(64)).await.unwrap();
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_node_id_is_open_once_until_its_last_clone_is_dropped() {
-    let file = TempDb::new();
-    for db in [database().await, file.connect().await] {
-        drop(create_table(&db, document::Entity).await);
+    let file = TestDatabase::new().await;
+    let in_file = file.connect().await;
+    create_table(&in_file, document::Entity).await.unwrap();
+    for db in [database().await, in_file] {
         let replica = open(&db, "node-1").await.unwrap();
         let clone = replica.clone();
         drop(replica);
@@ -77,13 +82,13 @@ async fn a_node_id_is_open_once_until_its_last_clone_is_dropped() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_node_id_is_open_in_one_process() {
-    let file = TempDb::new();
+    let file = TestDatabase::new().await;
     let db = file.connect().await;
     create_table(&db, document::Entity).await.unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_open_and_wait"))
-        .arg(file.path())
+        .arg(file.url())
         .arg("node:1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -94,20 +99,25 @@ async fn a_node_id_is_open_in_one_process() {
         lines.any(|line| line.unwrap().contains("opened")),
         "the child opens the replica"
     );
-    let error = open(&db, "node:1").await.unwrap_err().to_string();
+    let error = open(&db, "node:1").await.unwrap_err();
+    assert!(matches!(error, Error::NodeInUse { .. }), "{error}");
+    let error = error.to_string();
     assert!(
-        error.contains("lock file") && error.contains("close that one, or give this one an id of its own"),
+        error.contains("close that one, or give this one an id of its own"),
         "{error}"
     );
+    if backend() == DbBackend::Sqlite {
+        assert!(error.contains("lock file"), "{error}");
+    }
     open(&db, "node-2").await.unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    open(&db, "node:1").await.unwrap();
+    open_when_free(|| builder("node:1").0.entity::<document::Entity>(), &db).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_missing_table_or_column_is_named() {
-    let db = memory().await;
+    let db = new_database().await;
     let error = open(&db, "node-1").await.unwrap_err().to_string();
     assert!(
         error.starts_with("table `documents`: the database has no such table; create it"),
@@ -115,7 +125,7 @@ async fn a_missing_table_or_column_is_named() {
     );
     run_all(
         &db,
-        &["CREATE TABLE documents (id TEXT PRIMARY KEY, title TEXT, view_count INT, author TEXT)"],
+        &["CREATE TABLE documents (id TEXT PRIMARY KEY, title TEXT, view_count BIGINT, author TEXT)"],
     )
     .await;
     let error = open(&db, "node-1").await.unwrap_err().to_string();
@@ -126,7 +136,7 @@ async fn a_missing_table_or_column_is_named() {
     assert_eq!(own_tables(&db).await, 0, "a refused opening makes no tables");
     run_all(
         &db,
-        &["ALTER TABLE documents ADD COLUMN tags JSON_TEXT NOT NULL DEFAULT '[]'"],
+        &["ALTER TABLE documents ADD COLUMN tags JSON_TEXT NOT NULL DEFAULT ('[]')"],
     )
     .await;
     open(&db, "node-1").await.unwrap();
@@ -149,7 +159,7 @@ mod retagged {
     pub enum Relation {}
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_field_of_another_kind_than_before_is_refused() {
     let db = database().await;
     let replica = open(&db, "node-1").await.unwrap();
@@ -173,7 +183,7 @@ async fn a_field_of_another_kind_than_before_is_refused() {
     assert_agrees::<document::Entity, _>(&replica).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn entities_that_make_no_sense_are_refused() {
     let db = database().await;
     let two = builder("n").0.entity::<document::Entity>().entity::<retagged::Entity>();
@@ -183,7 +193,7 @@ async fn entities_that_make_no_sense_are_refused() {
     assert!(error.contains("add `.entity::<…>()`"), "{error}");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_database_of_a_newer_layout_is_refused() {
     let db = database().await;
     drop(open(&db, "node-1").await.unwrap());
@@ -197,7 +207,7 @@ async fn a_database_of_a_newer_layout_is_refused() {
     open(&db, "node-1").await.unwrap();
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_restart_goes_on_where_it_was() {
     let db = database().await;
     let replica = open(&db, "node-1").await.unwrap();
@@ -227,17 +237,41 @@ async fn a_restart_goes_on_where_it_was() {
         .iter()
         .map(|row| row.try_get_by_index(0).unwrap())
         .collect();
-    assert_eq!(versions, [1, 2, 3]);
+    // On PostgreSQL it is the number of a transaction, of which there are others.
+    if backend() == DbBackend::Postgres {
+        assert!(
+            versions.is_sorted_by(|a, b| a < b) && versions.len() == 3,
+            "{versions:?}"
+        );
+    } else {
+        assert_eq!(versions, [1, 2, 3]);
+    }
     clock.set(START + 1);
     draft("c").insert(&replica).await.unwrap();
     assert!(cells(&replica, "documents").await[3].contains(&format!("{}.0 ", START + 1)));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn opening_changes_nothing_of_the_users() {
     let db = database().await;
     let schema = async || {
-        let text = "SELECT group_concat(sql, ';') FROM sqlite_master WHERE name = 'documents'";
+        let text = match backend() {
+            DbBackend::Postgres => {
+                "SELECT concat((SELECT string_agg(concat(c, ''), ';' ORDER BY ordinal_position)
+                        FROM information_schema.columns AS c WHERE table_name = 'documents'),
+                    (SELECT string_agg(indexdef, ';' ORDER BY indexdef) FROM pg_indexes WHERE tablename = 'documents'),
+                    (SELECT count(*) FROM pg_trigger))"
+            }
+            DbBackend::MySql => {
+                "SELECT concat(
+                    (SELECT group_concat(concat_ws(',', column_name, column_type, collation_name, is_nullable, extra))
+                        FROM information_schema.columns WHERE table_schema = database() AND table_name = 'documents'),
+                    (SELECT group_concat(index_name) FROM information_schema.statistics
+                        WHERE table_schema = database() AND table_name = 'documents'),
+                    (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = database()))"
+            }
+            _ => "SELECT group_concat(sql, ';') FROM sqlite_master WHERE name = 'documents'",
+        };
         let row = db.query_one_raw(sql(text, [])).await.unwrap().unwrap();
         row.try_get_by_index::<String>(0).unwrap()
     };
@@ -247,10 +281,10 @@ async fn opening_changes_nothing_of_the_users() {
     assert_eq!(schema().await, before);
 }
 
-/// SQLite deleted the row in conflict, and its record lived on.
+/// SQLite deleted the row in conflict, and its record lived on. The others have no such clause.
 #[tokio::test]
 async fn a_table_that_replaces_on_conflict_is_refused() {
-    let db = memory().await;
+    let db = new_database().await;
     db.execute_unprepared(
         "CREATE TABLE documents (id TEXT PRIMARY KEY, title TEXT NOT NULL UNIQUE ON\nCONFLICT  replace, \
          view_count BIGINT NOT NULL, tags TEXT NOT NULL, author TEXT)",

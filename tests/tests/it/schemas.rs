@@ -1,8 +1,9 @@
-//! An entity in a schema other than the main one: on SQLite, an attached database.
+//! An entity in a schema other than the main one: on SQLite, an attached database. MySQL has none, but by the name of a
+//! whole database.
 
 use grove_crdt::{Replica, sync::Syncer, transport::MemoryTransport};
-use grove_crdt_tests::{builder, cells, memory, rows};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
+use grove_crdt_tests::{TestDatabase, backend, builder, cells, execute, new_database, rows, run_all};
+use sea_orm::{ActiveValue::Set, DbBackend, EntityTrait};
 
 mod note {
     use grove_crdt::Crdt;
@@ -24,18 +25,23 @@ mod note {
 }
 
 async fn open(node: &str) -> Replica {
-    let db = memory().await;
-    db.execute_unprepared("ATTACH ':memory:' AS other").await.unwrap();
-    db.execute_unprepared(
-        "CREATE TABLE other.notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL, likes BIGINT NOT NULL)",
-    )
-    .await
-    .unwrap();
+    let table = "CREATE TABLE other.notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL, likes BIGINT NOT NULL)";
+    let db = if backend() == DbBackend::Sqlite {
+        let db = new_database().await;
+        run_all(&db, &["ATTACH ':memory:' AS other", table]).await;
+        db
+    } else {
+        let database = TestDatabase::new().await;
+        // So that `cells` finds the shadow, wherever it is.
+        let search = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, other', current_database()); END $$";
+        run_all(&database.connect().await, &["CREATE SCHEMA other", table, search]).await;
+        database.connect().await
+    };
     builder(node).0.entity::<note::Entity>().open(db).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_table_of_an_attached_database_is_captured_and_synced() {
+#[apply(on_sqlite_and_postgres!)]
+async fn a_table_of_another_schema_is_captured_and_synced() {
     let (a, b) = (open("a").await, open("b").await);
     for id in 1..=3 {
         let note = note::ActiveModel {
@@ -47,8 +53,7 @@ async fn a_table_of_an_attached_database_is_captured_and_synced() {
     }
     note::ActiveModel::increment_likes(&a, 1, 5).await.unwrap();
     let raw = "UPDATE other.notes SET text = text || '!' WHERE id >= ?";
-    let raw = Statement::from_sql_and_values(ConnectionTrait::get_database_backend(&a), raw, [2.into()]);
-    a.execute_raw(raw).await.unwrap();
+    execute(&a, raw, [2.into()]).await;
     note::Entity::delete_by_id(3).exec(&a).await.unwrap();
 
     let report = Syncer::builder(&b)

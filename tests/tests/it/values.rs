@@ -134,7 +134,7 @@ async fn all(replica: &Replica) -> Vec<sample::Model> {
     rows.all(replica).await.unwrap()
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn every_column_type_travels() {
     let (a, b) = (
         replica_of::<sample::Entity>("a").await,
@@ -173,7 +173,7 @@ async fn every_column_type_travels() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_value_without_a_json_form_is_refused_by_name() {
     let replica = replica_of::<sample::Entity>("a").await;
     let mut model = ordinary().into_active_model().reset_all();

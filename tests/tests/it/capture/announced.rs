@@ -8,9 +8,9 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::{documents, draft, epochs, field};
+use super::{documents, draft, epochs, field, refused};
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_insert_is_a_birth_with_its_values() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
@@ -19,7 +19,7 @@ async fn an_insert_is_a_birth_with_its_values() {
     assert_eq!(field(&replica, "a", "tags").await, json!(["a", "b"]));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_update_is_a_cell_for_each_changed_field() {
     let replica = documents().await;
     let doc = draft("a").insert(&replica).await.unwrap();
@@ -33,7 +33,7 @@ async fn an_update_is_a_cell_for_each_changed_field() {
     assert!(cells[1].starts_with("a title "), "{cells:?}");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn save_inserts_and_updates() {
     let replica = documents().await;
     // SeaORM's `save` updates when the key is unchanged, and inserts when it is not set; a set key means update too.
@@ -46,7 +46,7 @@ async fn save_inserts_and_updates() {
     assert_eq!(field(&replica, "a", "view_count").await, json!(12));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn update_without_returning_is_captured_as_stored() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
@@ -63,7 +63,7 @@ async fn update_without_returning_is_captured_as_stored() {
     assert_eq!(field(&replica, "a", "view_count").await, json!(7));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_delete_is_a_death_and_another_insert_a_rebirth() {
     let replica = documents().await;
     let doc = draft("a").insert(&replica).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_delete_is_a_death_and_another_insert_a_rebirth() {
     assert_eq!(epochs(&replica, "documents").await, [("a".to_owned(), 4)]);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_failing_insert_leaves_no_trace() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
@@ -92,13 +92,13 @@ async fn a_failing_insert_leaves_no_trace() {
     assert_agrees::<document::Entity, _>(&replica).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_error_that_the_user_catches_costs_nothing_but_its_own_statement() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
     let tx = replica.begin().await.unwrap();
     draft("b").insert(&tx).await.unwrap();
-    draft("a").insert(&tx).await.unwrap_err();
+    refused(&tx, async |tx| draft("a").insert(tx).await).await;
     let missing = document::ActiveModel {
         id: Unchanged("x".into()),
         title: Set("t".into()),
@@ -116,7 +116,7 @@ async fn an_error_that_the_user_catches_costs_nothing_but_its_own_statement() {
     assert_eq!(known, ["a", "b", "c"]);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_update_or_delete_that_matches_nothing_leaves_no_trace() {
     let replica = documents().await;
     let change = || document::ActiveModel {
@@ -138,7 +138,7 @@ async fn an_update_or_delete_that_matches_nothing_leaves_no_trace() {
 
 /// An update that set a field to what it was made a cell with a new clock, and so undid a concurrent write of another
 /// node that had changed it.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_update_that_changes_nothing_leaves_no_trace() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
@@ -162,7 +162,7 @@ async fn an_update_that_changes_nothing_leaves_no_trace() {
     assert_eq!(cells(&replica, "documents").await, before);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn there_and_back_in_one_transaction_leaves_no_trace() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
@@ -182,7 +182,7 @@ async fn there_and_back_in_one_transaction_leaves_no_trace() {
     assert_eq!(cells(&replica, "documents").await, before);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_trait_method_outside_a_transaction_is_captured_where_it_can_be() {
     let replica = documents().await;
     ActiveModelTrait::insert(draft("a"), &replica).await.unwrap();
@@ -200,7 +200,7 @@ async fn a_trait_method_outside_a_transaction_is_captured_where_it_can_be() {
 
 /// A hook had announced an update whose statement was never sent; the next update that read the same came to be taken
 /// for it, although the row was another by then.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_announcement_whose_statement_never_came_is_not_taken_for_another() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
@@ -232,7 +232,7 @@ async fn an_announcement_whose_statement_never_came_is_not_taken_for_another() {
     assert_eq!(field(&replica, "a", "tags").await, json!(["a", "b", "c"]));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn whatever_happens_to_a_row_in_one_transaction_its_last_state_counts() {
     for (steps, epoch) in [("di", 3), ("did", 2), ("dididi", 3), ("d", 2), ("ud", 2), ("diu", 3)] {
         let replica = documents().await;

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use grove_crdt_tests::{TempDb, assert_agrees, builder, cells, create_table, entities::document};
+use grove_crdt_tests::{TestDatabase, assert_agrees, builder, cells, create_table, entities::document};
 use sea_orm::{ConnectionTrait, TransactionSession, TransactionTrait};
 
 use super::{documents, draft};
@@ -25,7 +25,7 @@ async fn poll_for(times: usize, future: impl Future) -> bool {
 }
 
 /// A write whose future was dropped half way, say by a timeout, had run in the database and was never recorded.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_cancelled_write_is_not_committed_unrecorded() {
     for times in 1..12 {
         let replica = documents().await;
@@ -52,7 +52,7 @@ async fn a_cancelled_write_is_not_committed_unrecorded() {
 
 /// A look into a transaction, given up half way, had written out some of what the transaction did; the commit wrote it out
 /// again, and increments counted twice.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_cancelled_look_into_a_transaction_writes_nothing_twice() {
     for times in 1..24 {
         let replica = documents().await;
@@ -70,7 +70,7 @@ async fn a_cancelled_look_into_a_transaction_writes_nothing_twice() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_cancelled_write_can_be_rolled_back_to_a_savepoint() {
     for times in 1..8 {
         let replica = documents().await;
@@ -85,11 +85,11 @@ async fn a_cancelled_write_can_be_rolled_back_to_a_savepoint() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_cancelled_write_of_its_own_happened_whole_or_not_at_all() {
     // A cancelled BEGIN costs its connection, and a database in memory goes with it.
-    let file = TempDb::new();
-    let db = file.connect().await;
+    let database = TestDatabase::new().await;
+    let db = database.connect().await;
     create_table(&db, document::Entity).await.unwrap();
     let replica = builder("node-1").0.entity::<document::Entity>().open(db).await.unwrap();
     for times in 1..20 {
@@ -102,7 +102,7 @@ async fn a_cancelled_write_of_its_own_happened_whole_or_not_at_all() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_savepoint_whose_end_was_cancelled_is_not_committed_unrecorded() {
     for times in 1..6 {
         let replica = documents().await;

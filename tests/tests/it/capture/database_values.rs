@@ -1,8 +1,8 @@
 //! Values that the database makes or converts are recorded as it stored them.
 
 use grove_crdt::Replica;
-use grove_crdt_tests::{assert_agrees, builder, memory};
-use sea_orm::{ActiveValue::Set, ActiveValue::Unchanged, EntityTrait, TransactionSession, TransactionTrait};
+use grove_crdt_tests::{assert_agrees, backend, builder, new_database};
+use sea_orm::{ActiveValue::Set, ActiveValue::Unchanged, DbBackend, EntityTrait, TransactionSession, TransactionTrait};
 
 use super::{execute, run_all};
 
@@ -33,19 +33,60 @@ mod article {
     pub enum Relation {}
 }
 
-const TABLE: &str = "CREATE TABLE articles (
-    id TEXT PRIMARY KEY NOT NULL,
-    state TEXT NOT NULL DEFAULT 'new',
-    stock INTEGER NOT NULL DEFAULT 7,
-    tags JSON_TEXT NOT NULL DEFAULT '[\"t\"]',
-    price NUMERIC NOT NULL DEFAULT 1.5,
-    twice INTEGER GENERATED ALWAYS AS (stock * 2) VIRTUAL,
-    upper TEXT GENERATED ALWAYS AS (upper(state)) STORED
-)";
+/// With a column that is computed when it is read, where there is such a thing.
+fn table() -> String {
+    let (price, twice) = match backend() {
+        DbBackend::Postgres => ("DOUBLE PRECISION", "STORED"),
+        DbBackend::MySql => ("DOUBLE", "VIRTUAL"),
+        _ => ("NUMERIC", "VIRTUAL"),
+    };
+    format!(
+        "CREATE TABLE articles (
+            id TEXT PRIMARY KEY NOT NULL,
+            state TEXT NOT NULL DEFAULT 'new',
+            stock BIGINT NOT NULL DEFAULT 7,
+            tags JSON_TEXT NOT NULL DEFAULT ('[\"t\"]'),
+            price {price} NOT NULL DEFAULT 1.5,
+            twice BIGINT GENERATED ALWAYS AS (stock * 2) {twice},
+            upper TEXT GENERATED ALWAYS AS (upper(state)) STORED
+        )"
+    )
+}
+
+/// Triggers that write to a row after it was inserted, and after its stock was changed. MySQL has none that write to the
+/// table they are on; there they change the row before.
+fn triggers() -> [&'static str; 2] {
+    match backend() {
+        DbBackend::Postgres => [
+            "CREATE FUNCTION articles_inserted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                UPDATE articles SET state = new.state || '!' WHERE id = new.id; RETURN NULL; END $$;
+             CREATE TRIGGER articles_inserted AFTER INSERT ON Articles
+                FOR EACH ROW EXECUTE FUNCTION articles_inserted()",
+            "CREATE FUNCTION articles_updated() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                UPDATE articles SET state = state || '+', price = price + 0.1 WHERE id = new.id; RETURN NULL; END $$;
+             CREATE TRIGGER articles_updated AFTER UPDATE OF stock ON articles
+                FOR EACH ROW EXECUTE FUNCTION articles_updated()",
+        ],
+        DbBackend::MySql => [
+            "CREATE TRIGGER articles_inserted BEFORE INSERT ON articles FOR EACH ROW
+                SET NEW.state = concat(NEW.state, '!')",
+            "CREATE TRIGGER articles_updated BEFORE UPDATE ON articles FOR EACH ROW
+                IF NEW.stock <> OLD.stock THEN
+                    SET NEW.state = concat(OLD.state, '+'), NEW.price = OLD.price + 0.1;
+                END IF",
+        ],
+        _ => [
+            "CREATE TRIGGER articles_inserted AFTER INSERT ON Articles BEGIN
+                UPDATE articles SET state = new.state || '!' WHERE id = new.id; END",
+            "CREATE TRIGGER articles_updated AFTER UPDATE OF stock ON articles BEGIN
+                UPDATE articles SET state = state || '+', price = price + 0.1 WHERE id = new.id; END",
+        ],
+    }
+}
 
 async fn articles() -> Replica {
-    let db = memory().await;
-    run_all(&db, &[TABLE]).await;
+    let db = new_database().await;
+    run_all(&db, &[&table()]).await;
     builder("node-1").0.entity::<article::Entity>().open(db).await.unwrap()
 }
 
@@ -54,7 +95,7 @@ async fn stored(replica: &Replica, id: &str) -> article::Model {
     article::Entity::find_by_id(id).one(replica).await.unwrap().unwrap()
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn defaults_and_generated_columns_are_part_of_the_birth() {
     let replica = articles().await;
     article::ActiveModel {
@@ -79,7 +120,7 @@ async fn defaults_and_generated_columns_are_part_of_the_birth() {
     stored(&replica, "d").await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn generated_columns_follow_updates() {
     let replica = articles().await;
     article::ActiveModel {
@@ -114,7 +155,7 @@ async fn generated_columns_follow_updates() {
 }
 
 /// The typed increment recorded the counter, but not the column that the database computes from it.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn generated_columns_follow_increments() {
     let replica = articles().await;
     article::ActiveModel {
@@ -133,11 +174,17 @@ async fn generated_columns_follow_increments() {
     assert_eq!(stored(&replica, "a").await.twice, 34);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn values_are_recorded_as_the_column_converts_them() {
     let replica = articles().await;
-    let insert = "INSERT INTO articles (id, state, stock, price) VALUES (?, ?, ?, ?)";
-    execute(&replica, insert, ["a".into(), 12.into(), "41".into(), "7.50".into()]).await;
+    if backend() == DbBackend::Sqlite {
+        let insert = "INSERT INTO articles (id, state, stock, price) VALUES (?, ?, ?, ?)";
+        execute(&replica, insert, ["a".into(), 12.into(), "41".into(), "7.50".into()]).await;
+    } else {
+        // A bound value has a type, and has to be of the column's.
+        let insert = "INSERT INTO articles (id, state, stock, price) VALUES ('a', 12, '41', '7.50')";
+        execute(&replica, insert, []).await;
+    }
     let row = stored(&replica, "a").await;
     assert_eq!((row.state.as_str(), row.stock), ("12", 41));
     assert!((row.price - 7.5).abs() < f64::EPSILON);
@@ -150,14 +197,11 @@ async fn values_are_recorded_as_the_column_converts_them() {
 }
 
 /// A trigger that wrote to the row after it had been written went by unseen: what the statement returns is the row before.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_a_trigger_makes_of_the_row_is_recorded() {
-    let db = memory().await;
-    let inserted = "CREATE TRIGGER articles_inserted AFTER INSERT ON Articles BEGIN \
-        UPDATE articles SET state = new.state || '!' WHERE id = new.id; END";
-    let updated = "CREATE TRIGGER articles_updated AFTER UPDATE OF stock ON articles BEGIN \
-        UPDATE articles SET state = state || '+', price = price + 0.1 WHERE id = new.id; END";
-    run_all(&db, &[TABLE, inserted, updated]).await;
+    let db = new_database().await;
+    run_all(&db, &[&table()]).await;
+    run_all(&db, &triggers()).await;
     let replica = builder("node-1").0.entity::<article::Entity>().open(db).await.unwrap();
     article::ActiveModel {
         id: Set("a".into()),

@@ -73,7 +73,7 @@ mod silent {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_the_users_hooks_make_of_it_is_recorded() {
     let replica = replica_of::<post::Entity>("node-1").await;
     let post = |slug: &str| post::ActiveModel {
@@ -110,7 +110,7 @@ async fn what_the_users_hooks_make_of_it_is_recorded() {
     assert_agrees::<post::Entity, _>(&replica).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn hooks_that_announce_nothing_lose_nothing() {
     let replica = replica_of::<silent::Entity>("node-1").await;
     let row = silent::ActiveModel {

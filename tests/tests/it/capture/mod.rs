@@ -17,28 +17,24 @@ mod unannounced;
 mod unrecorded;
 mod upsert;
 
+use grove_crdt::ReplicaTransaction;
 use grove_crdt::{OrSet, Replica};
-use grove_crdt_tests::{builder, create_table, entities::document, memory, replica_of};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, Statement, Value};
+use grove_crdt_tests::{backend, builder, create_table, entities::document, new_database, replica_of};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, TransactionSession as _, TransactionTrait as _};
 
-/// A replica of documents in memory.
+pub use grove_crdt_tests::{execute, run_all, sql};
+
+/// A replica of documents.
 pub async fn documents() -> Replica {
     replica_of::<document::Entity>("node-1").await
 }
 
 /// A replica of documents whose tables the caller has written to or added to before it was opened.
 pub async fn documents_after(sql: &[&str]) -> Replica {
-    let db = memory().await;
+    let db = new_database().await;
     create_table(&db, document::Entity).await.unwrap();
     run_all(&db, sql).await;
     builder("node-1").0.entity::<document::Entity>().open(db).await.unwrap()
-}
-
-/// Runs SQL on a bare database.
-pub async fn run_all(db: &DatabaseConnection, sql: &[&str]) {
-    for sql in sql {
-        db.execute_unprepared(sql).await.unwrap();
-    }
 }
 
 /// A document with a few values.
@@ -50,11 +46,6 @@ pub fn draft(id: &str) -> document::ActiveModel {
         tags: Set(OrSet::from(["a", "b"].map(String::from))),
         author: Set(Some("ann".to_owned())),
     }
-}
-
-/// A raw statement with its values.
-pub fn sql<const N: usize>(text: &str, values: [Value; N]) -> Statement {
-    Statement::from_sql_and_values(sea_orm::DbBackend::Sqlite, text, values)
 }
 
 /// What an inspected record shows of a field.
@@ -70,14 +61,30 @@ pub async fn field(replica: &Replica, id: &str, name: &str) -> serde_json::Value
 
 /// The key and epoch of each record, dead ones included.
 pub async fn epochs<C: ConnectionTrait>(conn: &C, table: &str) -> Vec<(String, i64)> {
-    let text = format!("SELECT pk, epoch FROM \"_{table}_crdt\" WHERE field = '' ORDER BY pk");
+    let text = format!("SELECT pk, concat(epoch, '') FROM \"_{table}_crdt\" WHERE field = ''");
     let rows = conn.query_all_raw(sql(&text, [])).await.unwrap();
-    rows.iter()
-        .map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()))
-        .collect()
+    let mut epochs: Vec<(String, i64)> = rows
+        .iter()
+        .map(|row| {
+            let epoch: String = row.try_get_by_index(1).unwrap();
+            (row.try_get_by_index(0).unwrap(), epoch.parse().unwrap())
+        })
+        .collect();
+    epochs.sort();
+    epochs
 }
 
-/// Runs a raw statement, and returns how many rows it wrote.
-pub async fn execute<C: ConnectionTrait, const N: usize>(conn: &C, text: &str, values: [Value; N]) -> u64 {
-    conn.execute_raw(sql(text, values)).await.unwrap().rows_affected()
+/// Does something in a transaction that the database refuses, and gives its error. On PostgreSQL a transaction is of no
+/// use after an error, unless it was in a savepoint; there it is put into one.
+pub async fn refused<T: std::fmt::Debug, E: std::fmt::Debug>(
+    tx: &ReplicaTransaction,
+    work: impl AsyncFnOnce(&ReplicaTransaction) -> Result<T, E>,
+) -> E {
+    if backend() != DbBackend::Postgres {
+        return work(tx).await.unwrap_err();
+    }
+    let inner = tx.begin().await.unwrap();
+    let error = work(&inner).await.unwrap_err();
+    inner.rollback().await.unwrap();
+    error
 }

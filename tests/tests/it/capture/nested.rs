@@ -1,7 +1,7 @@
 //! `ActiveModelEx`: a row is saved with those that belong to it.
 
 use grove_crdt::Replica;
-use grove_crdt_tests::{assert_agrees, builder, cells, create_table, memory};
+use grove_crdt_tests::{assert_agrees, builder, cells, create_table, new_database};
 use sea_orm::{EntityLoaderTrait as _, EntityTrait, IntoActiveModel as _, TransactionSession, TransactionTrait};
 
 use super::execute;
@@ -83,7 +83,7 @@ mod post_tag {
 }
 
 async fn blog() -> Replica {
-    let db = memory().await;
+    let db = new_database().await;
     create_table(&db, author::Entity).await.unwrap();
     create_table(&db, post::Entity).await.unwrap();
     create_table(&db, tag::Entity).await.unwrap();
@@ -129,7 +129,7 @@ fn post(id: &str) -> post::ActiveModelEx {
         .add_tag(tag::ActiveModel::builder().set_id(format!("{id}-tag")).set_label("l"))
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_nested_insert_records_every_row() {
     let replica = blog().await;
     author().insert(&replica).await.unwrap();
@@ -147,7 +147,7 @@ async fn a_nested_insert_records_every_row() {
     agrees(&replica, [1, 2, 2, 2]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_nested_insert_that_fails_in_the_middle_leaves_no_trace() {
     let replica = blog().await;
     execute(&replica, "INSERT INTO tags VALUES ('x', 'x')", []).await;
@@ -157,7 +157,7 @@ async fn a_nested_insert_that_fails_in_the_middle_leaves_no_trace() {
     assert_eq!(cells(&replica, "tags").await, tags);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_nested_save_of_what_was_loaded_records_what_changed() {
     let replica = blog().await;
     author().insert(&replica).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_nested_save_of_what_was_loaded_records_what_changed() {
     assert_eq!(row.name, "Anna");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_nested_delete_takes_along_what_belongs_to_it() {
     let replica = blog().await;
     author().insert(&replica).await.unwrap();

@@ -1,11 +1,11 @@
 //! Random programs: after each step, every row is what its record says.
 
 use grove_crdt::{OrSet, Replica, ReplicaTransaction};
-use grove_crdt_tests::{Inspect, assert_agrees, entities::document};
+use grove_crdt_tests::{Inspect, assert_agrees, backend, database::for_all, entities::document};
 use proptest::prelude::*;
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait as _, IntoActiveModel, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait as _, IntoActiveModel, QueryFilter,
     TransactionSession, TransactionTrait,
     sea_query::{Expr, OnConflict},
 };
@@ -78,36 +78,39 @@ fn change(id: u8) -> document::ActiveModel {
 }
 
 async fn raw<C: ConnectionTrait>(conn: &C, id: u8, which: u8) -> Result<(), DbErr> {
-    let (text, values) = match which {
-        0 => (
-            "UPDATE documents SET view_count = -view_count, title = id || ? WHERE id >= ?",
-            2,
-        ),
-        1 => ("UPDATE documents SET tags = ? WHERE id = ?", 2),
-        2 => (
-            "INSERT INTO documents SELECT id || 'c', title, view_count, tags, author FROM documents WHERE ? <> id AND id = ?",
-            2,
-        ),
-        3 => ("DELETE FROM documents WHERE title = ? OR id = ? || 'c'", 2),
-        4 => (
-            "UPDATE documents AS d SET title = o.title FROM documents AS o WHERE o.id <> d.id AND o.id <> ? AND d.id = ? AND o.id = '0'",
-            2,
-        ),
-        5 => (
-            "INSERT OR IGNORE INTO documents VALUES (?2, ?1, 1, '[\"t9\", \"t1\"]', NULL)",
-            2,
-        ),
-        _ => ("UPDATE documents SET author = 'local', title = title", 0),
+    let text = match (which, backend()) {
+        (0, _) => "UPDATE documents SET view_count = -view_count, title = id || ? WHERE id >= ?",
+        (1, DbBackend::Postgres) => "UPDATE documents SET tags = CAST(? AS JSON) WHERE id = ?",
+        (1, _) => "UPDATE documents SET tags = ? WHERE id = ?",
+        (2, _) => {
+            "INSERT INTO documents SELECT id || 'c', title, view_count, tags, author FROM documents WHERE ? <> id AND id = ?"
+        }
+        (3, _) => "DELETE FROM documents WHERE title = ? OR id = ? || 'c'",
+        (4, DbBackend::MySql) => {
+            "UPDATE documents AS d, documents AS o SET d.title = o.title WHERE o.id <> d.id AND o.id <> ? AND d.id = ? AND o.id = '0'"
+        }
+        (4, _) => {
+            "UPDATE documents AS d SET title = o.title FROM documents AS o WHERE o.id <> d.id AND o.id <> ? AND d.id = ? AND o.id = '0'"
+        }
+        (5, DbBackend::MySql) => {
+            "INSERT IGNORE INTO documents (title, id, view_count, tags) VALUES (?, ?, 1, '[\"t9\", \"t1\"]')"
+        }
+        (5, DbBackend::Postgres) => {
+            "INSERT INTO documents VALUES (?2, ?1, 1, '[\"t9\", \"t1\"]', NULL) ON CONFLICT DO NOTHING"
+        }
+        (5, _) => "INSERT OR IGNORE INTO documents VALUES (?2, ?1, 1, '[\"t9\", \"t1\"]', NULL)",
+        _ => {
+            let local = "UPDATE documents SET author = 'local', title = title";
+            return conn.execute_raw(super::sql(local, [])).await.map(drop);
+        }
     };
     let first = if which == 1 {
         format!(r#"["{}","t1", "t1"]"#, tag(id))
     } else {
         tag(id)
     };
-    let values = [first.into(), id.to_string().into()].into_iter().take(values);
-    conn.execute_raw(Statement::from_sql_and_values(sea_orm::DbBackend::Sqlite, text, values))
-        .await
-        .map(drop)
+    let values = [first.into(), id.to_string().into()];
+    conn.execute_raw(super::sql(text, values)).await.map(drop)
 }
 
 /// One step. A failing one, such as an insert of a row that is there, must leave no trace.
@@ -226,7 +229,14 @@ async fn run_in(tx: &ReplicaTransaction, old: &[document::Model], steps: &[Step]
                     (false, _) => drop(inner),
                 }
             }
-            // A failing step of a transaction is caught, and the transaction goes on.
+            // A failing step of a transaction is caught, and the transaction goes on: on PostgreSQL, from a savepoint.
+            step if backend() == DbBackend::Postgres => {
+                let inner = tx.begin().await.unwrap();
+                match run(&inner, old, step).await {
+                    Ok(()) => inner.commit().await.unwrap(),
+                    Err(_) => inner.rollback().await.unwrap(),
+                }
+            }
             step => drop(run(tx, old, step).await),
         }
     }
@@ -266,14 +276,8 @@ async fn program(transactions: Vec<(Vec<Step>, u8)>) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn rows_and_records_agree_after_each_step(
-        transactions in prop::collection::vec((prop::collection::vec(step(), 1..7), 0..4_u8), 1..6)
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(program(transactions));
-    }
+#[apply(on_each_database!)]
+fn rows_and_records_agree_after_each_step(backend: DbBackend) {
+    let programs = prop::collection::vec((prop::collection::vec(step(), 1..7), 0..4_u8), 1..6);
+    for_all(backend, &programs, 256, program);
 }

@@ -1,9 +1,9 @@
 //! Sets: those that remember their steps, and plain JSON arrays.
 
 use grove_crdt::{OrSet, Replica};
-use grove_crdt_tests::{assert_agrees, cells, entities::document, replica_of};
+use grove_crdt_tests::{assert_agrees, backend, cells, entities::document, replica_of};
 use sea_orm::{
-    ActiveValue::Set, ActiveValue::Unchanged, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    ActiveValue::Set, ActiveValue::Unchanged, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter,
     TransactionSession, TransactionTrait, sea_query::Expr,
 };
 use serde_json::{Value as Json, json};
@@ -38,15 +38,21 @@ fn labels(labels: &[&str]) -> Labels {
     Labels(labels.iter().map(|label| (*label).to_owned()).collect())
 }
 
-async fn stored(replica: &Replica, table: &str, column: &str) -> String {
-    let text = format!("SELECT {column} FROM {table} ORDER BY id LIMIT 1");
-    replica
-        .query_one_raw(sql(&text, []))
-        .await
-        .unwrap()
-        .unwrap()
-        .try_get_by_index(0)
-        .unwrap()
+/// The array in a column, in its order.
+async fn stored(replica: &Replica, table: &str, column: &str) -> Json {
+    let text = if backend() == DbBackend::MySql { "CHAR" } else { "TEXT" };
+    let query = format!("SELECT CAST({column} AS {text}) FROM {table} ORDER BY id LIMIT 1");
+    let row = replica.query_one_raw(sql(&query, [])).await.unwrap().unwrap();
+    serde_json::from_str(&row.try_get_by_index::<String>(0).unwrap()).unwrap()
+}
+
+/// An array as raw SQL binds it: PostgreSQL takes no text for it.
+fn array(text: &str) -> sea_orm::Value {
+    if backend() == DbBackend::Postgres {
+        serde_json::from_str::<Json>(text).unwrap().into()
+    } else {
+        text.into()
+    }
 }
 
 async fn tags(replica: &Replica) -> Json {
@@ -54,7 +60,7 @@ async fn tags(replica: &Replica) -> Json {
     field(replica, "a", "tags").await
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_stale_set_adds_and_removes_only_what_was_done_to_it() {
     let replica = documents().await;
     let stale = draft("a").insert(&replica).await.unwrap();
@@ -75,7 +81,7 @@ async fn a_stale_set_adds_and_removes_only_what_was_done_to_it() {
     assert_eq!(tags(&replica).await, json!(["a", "c", "d"]));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn steps_of_one_transaction_add_up() {
     let replica = documents().await;
     let stale = draft("a").insert(&replica).await.unwrap();
@@ -95,7 +101,7 @@ async fn steps_of_one_transaction_add_up() {
     assert_eq!(tags(&replica).await, json!(["a", "c", "d"]));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_set_made_anew_is_made_so() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
@@ -115,7 +121,7 @@ async fn a_set_made_anew_is_made_so() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_array_type_of_the_users_own_is_put_in_order_and_made_so() {
     let replica = replica_of::<labelled::Entity>("node-1").await;
     let row = labelled::ActiveModel {
@@ -124,7 +130,7 @@ async fn an_array_type_of_the_users_own_is_put_in_order_and_made_so() {
     };
     let row = row.insert(&replica).await.unwrap();
     assert_eq!(row.labels, labels(&["a", "b", "z"]));
-    assert_eq!(stored(&replica, "labelled", "labels").await, r#"["a","b","z"]"#);
+    assert_eq!(stored(&replica, "labelled", "labels").await, json!(["a", "b", "z"]));
     labelled::ActiveModel {
         labels: Set(labels(&["y", "a"])),
         ..row.into_active_model()
@@ -133,36 +139,40 @@ async fn an_array_type_of_the_users_own_is_put_in_order_and_made_so() {
     .await
     .unwrap();
     assert_agrees::<labelled::Entity, _>(&replica).await;
-    assert_eq!(stored(&replica, "labelled", "labels").await, r#"["a","y"]"#);
+    assert_eq!(stored(&replica, "labelled", "labels").await, json!(["a", "y"]));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn raw_sql_writes_a_set_in_order_too() {
     let replica = documents().await;
     let insert = "INSERT INTO documents (id, title, view_count, tags) VALUES ('a', '', 0, ?)";
-    execute(&replica, insert, [r#"["b","a", "b"]"#.into()]).await;
-    assert_eq!(stored(&replica, "documents", "tags").await, r#"["a","b"]"#);
+    execute(&replica, insert, [array(r#"["b","a", "b"]"#)]).await;
+    assert_eq!(stored(&replica, "documents", "tags").await, json!(["a", "b"]));
     assert_eq!(tags(&replica).await, json!(["a", "b"]));
     document::Entity::update_many()
-        .col_expr(document::Column::Tags, Expr::val(r#"["d","c"]"#))
+        .col_expr(document::Column::Tags, Expr::val(array(r#"["d","c"]"#)))
         .filter(sea_orm::ColumnTrait::eq(&document::Column::Id, "a"))
         .exec(&replica)
         .await
         .unwrap();
-    assert_eq!(stored(&replica, "documents", "tags").await, r#"["c","d"]"#);
+    assert_eq!(stored(&replica, "documents", "tags").await, json!(["c", "d"]));
     assert_eq!(tags(&replica).await, json!(["c", "d"]));
-    let nested = r"UPDATE documents SET tags = json_insert(tags, '$[#]', 'a') WHERE id = 'a'";
+    let nested = match backend() {
+        DbBackend::Postgres => r#"UPDATE documents SET tags = tags::jsonb || '["a"]' WHERE id = 'a'"#,
+        DbBackend::MySql => "UPDATE documents SET tags = json_array_append(tags, '$', 'a') WHERE id = 'a'",
+        _ => "UPDATE documents SET tags = json_insert(tags, '$[#]', 'a') WHERE id = 'a'",
+    };
     execute(&replica, nested, []).await;
     assert_eq!(tags(&replica).await, json!(["a", "c", "d"]));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_is_no_array_is_refused_and_nothing_written() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
     let before = cells(&replica, "documents").await;
-    for bad in [r#"{"a":1}"#, "not json"] {
-        let update = sql("UPDATE documents SET tags = ?", [bad.into()]);
+    for bad in [array(r#"{"a":1}"#), "not json".into()] {
+        let update = sql("UPDATE documents SET tags = ?", [bad]);
         replica.execute_raw(update).await.unwrap_err();
     }
     assert_eq!(cells(&replica, "documents").await, before);
@@ -170,9 +180,9 @@ async fn what_is_no_array_is_refused_and_nothing_written() {
 }
 
 /// Reordering went row by row.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn rows_are_put_in_order_set_wise() {
-    let (db, statements) = grove_crdt_tests::Statements::of_memory().await;
+    let (db, statements) = grove_crdt_tests::Statements::of_new_database().await;
     grove_crdt_tests::create_table(&db, labelled::Entity).await.unwrap();
     let replica = grove_crdt_tests::builder("n")
         .0
@@ -194,6 +204,6 @@ async fn rows_are_put_in_order_set_wise() {
         counts.push(statements.take().len());
         assert_agrees::<labelled::Entity, _>(&replica).await;
     }
-    assert_eq!(stored(&replica, "labelled", "labels").await, r#"["a","z"]"#);
+    assert_eq!(stored(&replica, "labelled", "labels").await, json!(["a", "z"]));
     assert_eq!(counts[0], counts[1], "{counts:?}");
 }

@@ -18,7 +18,7 @@ fn change() -> document::ActiveModel {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_announced_change_adopts_what_the_row_was() {
     let replica = documents_after(&[ROW]).await;
     document::ActiveModel {
@@ -40,7 +40,7 @@ async fn an_announced_change_adopts_what_the_row_was() {
     assert!(shown.contains(r#"title (lww): "new" (node=node-1"#), "{shown}");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_first_increment_adopts_what_was_before_it() {
     let replica = documents_after(&[ROW]).await;
     document::ActiveModel::increment_view_count(&replica, "a", 2)
@@ -54,7 +54,7 @@ async fn a_first_increment_adopts_what_was_before_it() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn steps_of_a_set_adopt_the_elements_that_were_there() {
     let replica = documents_after(&[ROW]).await;
     let doc = document::Entity::find_by_id("a").one(&replica).await.unwrap().unwrap();
@@ -74,7 +74,7 @@ async fn steps_of_a_set_adopt_the_elements_that_were_there() {
 
 /// Of a row that had no cells, only the elements added in the transaction were recorded, when an earlier statement of the
 /// transaction had changed another field without reading the row.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_transaction_of_several_changes_adopts_what_the_row_was() {
     for order in 0..6 {
         let replica = documents_after(&[ROW]).await;
@@ -117,7 +117,7 @@ async fn a_transaction_of_several_changes_adopts_what_the_row_was() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_plain_value_adopts_what_was_before_it() {
     let replica = documents_after(&[ROW]).await;
     let change = document::ActiveModel {
@@ -131,7 +131,7 @@ async fn a_plain_value_adopts_what_was_before_it() {
     assert!(shown.contains("[node-1: +0 -4] [~: +5 -0]"), "{shown}");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_deleted_row_is_remembered_as_deleted() {
     let replica = documents_after(&[ROW]).await;
     let doc = document::Entity::find_by_id("a").one(&replica).await.unwrap().unwrap();
@@ -140,7 +140,7 @@ async fn a_deleted_row_is_remembered_as_deleted() {
     assert_eq!(super::epochs(&replica, "documents").await, [("a".to_owned(), 2)]);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_change_of_what_stays_local_adopts_nothing() {
     let replica = documents_after(&[ROW]).await;
     document::ActiveModel {

@@ -1,8 +1,8 @@
 //! Inserts with a conflict clause: new rows are born, rows in conflict change.
 
 use grove_crdt::Replica;
-use grove_crdt_tests::{assert_agrees, builder, cells, entities::document, memory};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, TryInsertResult, sea_query::OnConflict};
+use grove_crdt_tests::{assert_agrees, backend, builder, cells, entities::document, new_database};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait, TryInsertResult, sea_query::OnConflict};
 use serde_json::json;
 
 use super::{documents, draft, epochs, execute, field, run_all, sql};
@@ -28,8 +28,8 @@ mod user {
 }
 
 async fn users() -> Replica {
-    let db = memory().await;
-    let table = "CREATE TABLE users (id TEXT PRIMARY KEY NOT NULL, email TEXT UNIQUE DEFAULT 'none', logins INTEGER NOT NULL DEFAULT 0)";
+    let db = new_database().await;
+    let table = "CREATE TABLE users (id TEXT PRIMARY KEY NOT NULL, email TEXT UNIQUE DEFAULT 'none', logins BIGINT NOT NULL DEFAULT 0)";
     run_all(&db, &[table]).await;
     builder("node-1").0.entity::<user::Entity>().open(db).await.unwrap()
 }
@@ -49,11 +49,17 @@ fn titled(id: &str, title: &str) -> document::ActiveModel {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn do_nothing_leaves_what_is_there() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
-    let conflict = OnConflict::column(document::Column::Id).do_nothing().to_owned();
+    // MySQL knows no other way to do nothing than to set the key to what it is.
+    let conflict = match backend() {
+        DbBackend::MySql => OnConflict::column(document::Column::Id)
+            .do_nothing_on([document::Column::Id])
+            .to_owned(),
+        _ => OnConflict::column(document::Column::Id).do_nothing().to_owned(),
+    };
     let rows = ["a", "b"].map(|id| titled(id, "new"));
     document::Entity::insert_many(rows)
         .on_conflict(conflict.clone())
@@ -70,21 +76,26 @@ async fn do_nothing_leaves_what_is_there() {
         .exec(&replica)
         .await;
     assert!(matches!(again, Ok(TryInsertResult::Conflicted)), "{again:?}");
-    let ignore = "INSERT OR IGNORE INTO documents VALUES ('a', 'ignored', 0, '[]', NULL)";
+    let ignore = match backend() {
+        DbBackend::MySql => "INSERT IGNORE INTO documents VALUES ('a', 'ignored', 0, '[]', NULL)",
+        DbBackend::Postgres => "INSERT INTO documents VALUES ('a', 'ignored', 0, '[]', NULL) ON CONFLICT DO NOTHING",
+        _ => "INSERT OR IGNORE INTO documents VALUES ('a', 'ignored', 0, '[]', NULL)",
+    };
     execute(&replica, ignore, []).await;
     assert_eq!(cells(&replica, "documents").await, before);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn do_update_changes_what_is_there() {
     let replica = documents().await;
     draft("a").insert(&replica).await.unwrap();
+    let both = match backend() {
+        DbBackend::MySql => "documents.view_count + VALUES(view_count)",
+        _ => "documents.view_count + excluded.view_count",
+    };
     let conflict = OnConflict::column(document::Column::Id)
         .update_columns([document::Column::Title])
-        .value(
-            document::Column::ViewCount,
-            sea_orm::sea_query::Expr::cust("documents.view_count + excluded.view_count"),
-        )
+        .value(document::Column::ViewCount, sea_orm::sea_query::Expr::cust(both))
         .to_owned();
     let rows = ["a", "b"].map(|id| titled(id, "new"));
     document::Entity::insert_many(rows)
@@ -105,7 +116,7 @@ async fn do_update_changes_what_is_there() {
     assert_agrees::<document::Entity, _>(&replica).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_conflict_of_another_unique_column_changes_that_row() {
     let replica = users().await;
     user("a", Some("a@x")).insert(&replica).await.unwrap();
@@ -125,7 +136,7 @@ async fn a_conflict_of_another_unique_column_changes_that_row() {
 
 /// When one of several inserted rows had a null in the unique column, none was looked up, and the update of a row that
 /// another of them met was not recorded.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_null_in_one_row_hides_no_conflict_of_another() {
     let replica = users().await;
     user("a", Some("a@x")).insert(&replica).await.unwrap();
@@ -138,7 +149,7 @@ async fn a_null_in_one_row_hides_no_conflict_of_another() {
 }
 
 /// A column in conflict that was left to its default was taken for a null.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_conflict_over_a_default_is_refused() {
     let replica = users().await;
     user("a", Some("none")).insert(&replica).await.unwrap();
@@ -150,24 +161,36 @@ async fn a_conflict_over_a_default_is_refused() {
     assert_agrees::<user::Entity, _>(&replica).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn upserts_that_cannot_be_followed_are_refused() {
     let replica = users().await;
     user("a", Some("a@x")).insert(&replica).await.unwrap();
-    for (text, says) in [
-        ("REPLACE INTO users VALUES ('b', 'a@x', 0)", "REPLACE"),
-        ("INSERT OR REPLACE INTO users VALUES ('b', 'a@x', 0)", "REPLACE"),
-        (
-            "INSERT INTO users VALUES ('a', 'z', 0) ON CONFLICT DO UPDATE SET logins = 5",
-            "columns in conflict",
-        ),
+    let common = [
         (
             "INSERT INTO users VALUES ('b', 'a@x', 0) ON CONFLICT (email) DO UPDATE SET id = 'c'",
             "changes the key",
         ),
         ("INSERT INTO users VALUES ('x' || 'y', 'e', 0)", "computed key"),
-        ("INSERT INTO users SELECT hex(randomblob(4)), 'e', 0", "random"),
-    ] {
+    ];
+    let replace = ("REPLACE INTO users VALUES ('b', 'a@x', 0)", "REPLACE");
+    let no_columns = (
+        "INSERT INTO users VALUES ('a', 'z', 0) ON CONFLICT DO UPDATE SET logins = 5",
+        "columns in conflict",
+    );
+    let own = match backend() {
+        DbBackend::MySql => vec![replace, ("INSERT INTO users SELECT hex(rand()), 'e', 0", "random")],
+        DbBackend::Postgres => vec![
+            no_columns,
+            ("INSERT INTO users SELECT md5(random()::text), 'e', 0", "random"),
+        ],
+        _ => vec![
+            replace,
+            ("INSERT OR REPLACE INTO users VALUES ('b', 'a@x', 0)", "REPLACE"),
+            no_columns,
+            ("INSERT INTO users SELECT hex(randomblob(4)), 'e', 0", "random"),
+        ],
+    };
+    for (text, says) in common.into_iter().chain(own) {
         let error = replica.execute_raw(sql(text, [])).await.expect_err(text).to_string();
         assert!(error.contains(says), "{text}: {error}");
         assert!(error.contains("untracked()"), "{text}: {error}");
@@ -176,7 +199,7 @@ async fn upserts_that_cannot_be_followed_are_refused() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_upsert_from_a_query() {
     let replica = users().await;
     for (id, email) in [("a", "a@x"), ("b", "b@x")] {

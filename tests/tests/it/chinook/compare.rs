@@ -2,11 +2,11 @@
 
 use grove_crdt::prelude::*;
 use grove_crdt_tests::{
-    cells,
+    backend, cells,
     chinook::{self, Data, *},
-    chinook_tables,
+    chinook_tables, sql,
 };
-use sea_orm::{ConnectionTrait, EntityName as _, IdenStatic as _, Iterable as _, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, EntityName as _, IdenStatic as _, Iterable as _};
 
 /// Every row of every table is as it should be. Names the first that is not, since all would fill a book.
 #[track_caller]
@@ -23,7 +23,7 @@ pub(super) fn same_data(found: &Data, expected: &Data) {
     chinook_tables!(compare);
 }
 
-/// Both hold the same rows, not only as entities but in the very form in which SQLite stores them, and the same cells.
+/// Both hold the same rows, not only as entities but in the very form in which the database stores them, and the same cells.
 pub(super) async fn same_rows(one: &Replica, other: &Replica) {
     let (found, expected) = (
         Data::read(one).await.expect("rows"),
@@ -53,15 +53,23 @@ pub(super) async fn same_rows(one: &Replica, other: &Replica) {
     chinook_tables!(compare);
 }
 
-/// A table's rows as SQLite's literals, from which storage classes can be told: `1`, `1.0` and `'1'` are three things.
+/// A table's rows as literals of its database. From SQLite's, storage classes can be told: `1`, `1.0` and `'1'` are three
+/// things.
 async fn stored(replica: &Replica, table: &str, columns: &[String]) -> Vec<String> {
-    let literals: Vec<_> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
-    let sql = format!("SELECT {} FROM \"{table}\" ORDER BY 1", literals.join(" || ', ' || "));
-    let statement = Statement::from_string(replica.get_database_backend(), sql);
-    let rows = replica.query_all_raw(statement).await.expect("the rows");
-    rows.iter()
-        .map(|row| row.try_get_by_index(0).expect("a text"))
-        .collect()
+    let quote = if backend() == DbBackend::Postgres {
+        "quote_nullable"
+    } else {
+        "quote"
+    };
+    let literals: Vec<_> = columns.iter().map(|column| format!("{quote}(\"{column}\")")).collect();
+    let text = format!("SELECT concat({}) FROM \"{table}\"", literals.join(", ', ', "));
+    let rows = replica.query_all_raw(sql(&text, [])).await.expect("the rows");
+    let mut rows: Vec<_> = rows
+        .iter()
+        .map(|row| row.try_get_by_index::<String>(0).expect("a text"))
+        .collect();
+    rows.sort();
+    rows
 }
 
 /// Each row agrees with its cells, and each living record has its row: there is nothing to adopt.

@@ -11,7 +11,7 @@ mod office;
 use compare::{parked, rows_and_cells_agree, same_data, settled};
 use grove_crdt::prelude::*;
 use grove_crdt_tests::{
-    TempDb,
+    TestDatabase,
     chinook::{self, Data},
     serve::serve,
 };
@@ -34,12 +34,12 @@ struct Shop {
     office: Replica,
     branch: Replica,
     syncer: Syncer,
-    _files: [TempDb; 2],
+    _files: [TestDatabase; 2],
 }
 
 impl Shop {
     async fn open() -> Self {
-        let files = [TempDb::new(), TempDb::new()];
+        let files = [TestDatabase::new().await, TestDatabase::new().await];
         let office = replica("office", &files[0]).await;
         let branch = replica("branch", &files[1]).await;
         let peer = HttpTransport::new(&serve(&office).await)
@@ -72,8 +72,8 @@ impl Shop {
 }
 
 /// A replica of empty tables.
-async fn replica(node: &str, file: &TempDb) -> Replica {
-    let db = file.connect().await;
+async fn replica(node: &str, database: &TestDatabase) -> Replica {
+    let db = database.connect().await;
     chinook::create_tables(&db).await.expect("the tables");
     chinook::builder(node).open(db).await.expect("a replica")
 }
@@ -88,7 +88,7 @@ fn data() -> Option<Data> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[apply(on_each_database_with_threads!)]
 async fn edits_made_apart_come_together() {
     let Some(data) = data() else { return };
     let shop = Shop::open().await;
@@ -117,8 +117,8 @@ async fn edits_made_apart_come_together() {
     clashes::are_resolved(&shop.office).await.expect("the rows");
 
     // One who comes late and knows only the branch sees the same, of a history with births, deaths and edits.
-    let file = TempDb::new();
-    let archive = replica("archive", &file).await;
+    let database = TestDatabase::new().await;
+    let archive = replica("archive", &database).await;
     let peer = HttpTransport::new(&serve(&shop.branch).await).expect("a URL");
     Syncer::builder(&archive)
         .peer(peer)
@@ -130,7 +130,7 @@ async fn edits_made_apart_come_together() {
     settled(&shop.branch, &archive).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[apply(on_each_database_with_threads!)]
 async fn the_same_data_adopted_on_both_are_one_history() {
     let Some(data) = data() else { return };
     let shop = Shop::open().await;

@@ -1,11 +1,10 @@
 //! What the head office does while the branch is away: mostly to what is for sale, and with its people.
 
 use grove_crdt::prelude::*;
-use grove_crdt_tests::chinook::*;
+use grove_crdt_tests::{chinook::*, sql};
 use rust_decimal::Decimal;
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait as _, DbErr, Statement, TransactionTrait as _, entity::prelude::*,
-    sea_query::ExprTrait as _,
+    ActiveValue::Set, ConnectionTrait as _, DbErr, TransactionTrait as _, entity::prelude::*, sea_query::ExprTrait as _,
 };
 
 use super::{Artist, deletes};
@@ -55,9 +54,11 @@ async fn reprice(office: &Replica) -> Result<(), DbErr> {
         )
         .filter(track::Column::GenreId.eq(6));
     longer.exec(office).await?;
-    let sql = r#"UPDATE "Customer" SET "Company" = "FirstName" || ' & Co.', "Fax" = NULL WHERE "Country" = ?"#;
-    let statement = Statement::from_sql_and_values(office.get_database_backend(), sql, ["USA".into()]);
-    assert_eq!(office.execute_raw(statement).await?.rows_affected(), 13);
+    let update = r#"UPDATE "Customer" SET "Company" = "FirstName" || ' & Co.', "Fax" = NULL WHERE "Country" = ?"#;
+    assert_eq!(
+        office.execute_raw(sql(update, ["USA".into()])).await?.rows_affected(),
+        13
+    );
     Ok(())
 }
 

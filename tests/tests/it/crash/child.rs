@@ -1,10 +1,6 @@
 //! The process that is killed.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use grove_crdt::{prelude::*, sync::RetryPolicy};
 use grove_crdt_tests::{connect, entities::document};
@@ -15,7 +11,7 @@ use super::{
     tables,
 };
 
-const FILE: &str = "GROVE_CRASH_FILE";
+const DATABASE: &str = "GROVE_CRASH_DATABASE";
 const URL: &str = "GROVE_CRASH_URL";
 const LIFE: &str = "GROVE_CRASH_LIFE";
 const SEED: &str = "GROVE_CRASH_CHILD_SEED";
@@ -24,10 +20,9 @@ const SEED: &str = "GROVE_CRASH_CHILD_SEED";
 const ACK: &str = "committed ";
 
 /// What tells a process that it is the node, and which.
-pub(super) fn environment(file: &Path, url: &str, life: u32, seed: u64) -> [(&'static str, String); 4] {
-    let file = file.to_str().expect("a path in UTF-8").to_owned();
+pub(super) fn environment(database: &str, url: &str, life: u32, seed: u64) -> [(&'static str, String); 4] {
     [
-        (FILE, file),
+        (DATABASE, database.to_owned()),
         (URL, url.to_owned()),
         (LIFE, life.to_string()),
         (SEED, seed.to_string()),
@@ -54,16 +49,16 @@ pub(super) fn syncer(replica: &Replica, url: &str) -> Syncer {
 /// Writes and syncs until it is killed. Does nothing when it is run as an ordinary test.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn life() {
-    let mut given: BTreeMap<_, _> = [FILE, URL, LIFE, SEED]
+    let mut given: BTreeMap<_, _> = [DATABASE, URL, LIFE, SEED]
         .into_iter()
         .filter_map(|name| Some((name, std::env::var(name).ok()?)))
         .collect();
-    let (Some(file), Some(url)) = (given.remove(FILE).map(PathBuf::from), given.remove(URL)) else {
+    let (Some(database), Some(url)) = (given.remove(DATABASE), given.remove(URL)) else {
         return;
     };
     let seed: u64 = given[SEED].parse().expect("a number");
     let replica = tables::builder("node")
-        .open(connect(&file).await)
+        .open(connect(&database).await)
         .await
         .expect("the node opens");
     let syncer = syncer(&replica, &url);

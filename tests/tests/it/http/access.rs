@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Answer, guarded_server, open_server, pull_body, push_body, request, send, serve};
 use crate::notes;
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn only_known_tokens_are_let_in_and_before_the_body_is_read() {
     let (_, url) = guarded_server().await;
     let pull = format!("{url}/pull");
@@ -35,7 +35,7 @@ async fn only_known_tokens_are_let_in_and_before_the_body_is_read() {
     assert_eq!(known.status, 200, "{}", known.body);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_bound_token_speaks_for_its_own_node_only() {
     let (_, url) = guarded_server().await;
     for (route, mut body) in [("pull", pull_body()), ("push", push_body(&json!([])))] {
@@ -48,7 +48,7 @@ async fn a_bound_token_speaks_for_its_own_node_only() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_authenticator_of_ones_own_decides() {
     let replica = notes::replica("cloud").await;
     let by_header = |head: &Parts| {
@@ -84,7 +84,7 @@ async fn an_authenticator_of_ones_own_decides() {
     assert!(!broken.body.to_string().contains("SELECT"), "{}", broken.body);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn one_node_id_is_one_database() {
     let (cloud, url) = open_server(Limits::default()).await;
     for route in ["pull", "push"] {

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use super::{guarded_server, open_server, pull_body, push_body, serve};
 use crate::notes;
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn two_replicas_sync_through_a_server() {
     let (cloud, url) = guarded_server().await;
     let edge = notes::replica("edge").await;
@@ -46,7 +46,7 @@ async fn answering(status: u16, body: &'static str) -> HttpTransport {
     HttpTransport::new(&url).unwrap()
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn the_status_says_whether_a_failure_can_pass() {
     use TransportErrorKind::{Garbled, Refused, Unavailable};
     let body = r#"{"error":{"code":"teapot","message":"I am one"}}"#;
@@ -79,7 +79,7 @@ async fn the_status_says_whether_a_failure_can_pass() {
     assert_eq!(page.kind, Garbled);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_redirect_is_reported_and_not_followed() {
     let moved = async || (StatusCode::PERMANENT_REDIRECT, [("location", "https://elsewhere/")]);
     let url = serve(Router::new().route("/pull", post(moved))).await;
@@ -92,7 +92,7 @@ async fn a_redirect_is_reported_and_not_followed() {
     assert_eq!(error.message, "it has moved to https://elsewhere/: use that URL");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn no_connection_no_answer_in_time_and_half_an_answer_can_pass() {
     // Bound, then let go of: nobody listens there.
     let port = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -123,7 +123,7 @@ async fn no_connection_no_answer_in_time_and_half_an_answer_can_pass() {
     assert_eq!(error.kind, TransportErrorKind::Unavailable, "{error}");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_answer_is_read_up_to_a_limit() {
     let transport = answering(200, "12345678901").await.max_answer(10);
     let error = transport.pull(&pull_request()).await.unwrap_err();
@@ -133,7 +133,7 @@ async fn an_answer_is_read_up_to_a_limit() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_request_carries_version_token_and_headers() {
     let echo = async |headers: HeaderMap| {
         let said: Vec<_> = [
@@ -166,7 +166,7 @@ async fn a_request_carries_version_token_and_headers() {
     assert_eq!(error.message, "1 | Bearer t0ken | acme | application/json | mine");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn large_pushes_go_compressed_and_are_read() {
     let (_, url) = open_server(Limits::default()).await;
     let request: PushRequest = serde_json::from_value(push_body(&Json::Array(vec![json!("wrong"); 1_000]))).unwrap();
@@ -176,7 +176,7 @@ async fn large_pushes_go_compressed_and_are_read() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn pushes_and_pages_too_large_in_bytes_go_in_parts() {
     let (cloud, url) = open_server(Limits::default().body(5_000)).await;
     let edge = notes::replica("edge").await;

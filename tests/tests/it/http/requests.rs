@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::{Answer, open_server, pull_body, push_body, request, send};
 use crate::notes;
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_bare_pull_and_a_bare_push_are_answered() {
     let (_, url) = open_server(Limits::default()).await;
 
@@ -33,7 +33,7 @@ async fn a_bare_pull_and_a_bare_push_are_answered() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_is_not_there_is_said_in_json() {
     let (_, url) = open_server(Limits::default()).await;
     send(&format!("{url}/nothing"), &json!({}))
@@ -47,7 +47,7 @@ async fn what_is_not_there_is_said_in_json() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn malformed_bodies_are_refused() {
     let (_, url) = open_server(Limits::default()).await;
     let deep = format!(
@@ -77,7 +77,7 @@ async fn malformed_bodies_are_refused() {
     Answer::to(invalid_utf8).await.is_error(400, "malformed");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_long_value_is_not_repeated_in_the_answer() {
     let (_, url) = open_server(Limits::default()).await;
     let mut body = pull_body();
@@ -87,7 +87,7 @@ async fn a_long_value_is_not_repeated_in_the_answer() {
     assert!(answer.body.to_string().len() < 1_000);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn requests_without_sense_are_refused() {
     let (_, url) = open_server(Limits::default()).await;
     let pull = format!("{url}/pull");
@@ -99,7 +99,7 @@ async fn requests_without_sense_are_refused() {
     send(&pull, &body).await.is_error(400, "bad_request");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_failing_database_is_not_talked_about() {
     let (cloud, url) = open_server(Limits::default()).await;
     let change = json!({
@@ -121,7 +121,7 @@ async fn a_failing_database_is_not_talked_about() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn hostile_changes_are_refused_one_by_one() {
     let (cloud, url) = open_server(Limits::default()).await;
     let good = json!({
@@ -191,7 +191,7 @@ async fn hostile_changes_are_refused_one_by_one() {
     assert_eq!(notes::title(&cloud, "bad").await, None);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn only_this_version_of_the_protocol_is_spoken() {
     let (_, url) = open_server(Limits::default()).await;
     let pull = format!("{url}/pull");
@@ -213,7 +213,7 @@ async fn only_this_version_of_the_protocol_is_spoken() {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn only_json_is_read() {
     let (_, url) = open_server(Limits::default()).await;
     let with_type = |content_type: Option<&str>| {

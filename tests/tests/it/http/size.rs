@@ -19,7 +19,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn compressed_requests_are_read_and_unknown_compressions_refused() {
     let (_, url) = open_server(Limits::default()).await;
     let pull = format!("{url}/pull");
@@ -39,7 +39,7 @@ async fn compressed_requests_are_read_and_unknown_compressions_refused() {
     encoded("zstd", plain.into()).await.is_error(400, "malformed");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn answers_are_compressed_for_those_who_like_it() {
     let (cloud, url) = open_server(Limits::default()).await;
     notes::write(&cloud, "long", &"again and ".repeat(1_000)).await;
@@ -59,7 +59,7 @@ async fn answers_are_compressed_for_those_who_like_it() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn bodies_are_bounded_on_the_wire_and_after_decompression() {
     let (_, url) = open_server(Limits::default().body(10_000)).await;
     let pull = format!("{url}/pull");
@@ -89,7 +89,7 @@ async fn bodies_are_bounded_on_the_wire_and_after_decompression() {
         .is_error(413, "too_large");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn who_sends_too_much_sees_the_answer_all_the_same() {
     let (_, url) = guarded_server().await;
     let push = format!("{url}/push");
@@ -100,7 +100,7 @@ async fn who_sends_too_much_sees_the_answer_all_the_same() {
     Answer::to(known).await.is_error(413, "too_large");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn the_changes_of_a_push_are_counted() {
     let (_, url) = open_server(Limits::default().changes_per_push(2)).await;
     let push = format!("{url}/push");
@@ -118,7 +118,7 @@ async fn the_changes_of_a_push_are_counted() {
 }
 
 /// A body of a few mebibytes of text that would be hundreds of them in memory.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn the_values_of_a_body_are_counted_before_they_are_built() {
     let (_, url) = open_server(Limits::default().changes_per_push(usize::MAX)).await;
     let mut body = r#"{"node_id":"edge","replica_id":"e","changes":[{"":0}"#.to_owned();
@@ -129,7 +129,7 @@ async fn the_values_of_a_body_are_counted_before_they_are_built() {
         .is_error(413, "too_large");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_page_is_no_larger_than_the_server_allows() {
     let (cloud, url) = open_server(Limits::default().page(2).largest_page(3)).await;
     for note in 0..9 {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use grove_crdt::{FakeClock, OrSet, Replica};
-use grove_crdt_tests::{builder, cells, create_table, entities::document, memory, rows};
-use proptest::{prelude::*, test_runner::Config};
+use grove_crdt_tests::{builder, cells, create_table, database::for_all, entities::document, new_database, rows};
+use proptest::prelude::*;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, EntityTrait, ExprTrait as _, IntoActiveModel, QueryFilter as _,
     TransactionTrait as _, sea_query::Expr,
@@ -68,7 +68,7 @@ fn model(pk: &str, title: u8, views: i64, elements: &BTreeSet<u8>) -> document::
 }
 
 async fn open(node: &str) -> (Replica, FakeClock) {
-    let db = memory().await;
+    let db = new_database().await;
     create_table(&db, document::Entity).await.unwrap();
     let (builder, clock) = builder(node);
     (builder.entity::<document::Entity>().open(db).await.unwrap(), clock)
@@ -205,21 +205,8 @@ async fn check(steps: Vec<(usize, usize, u8, Step)>, seed: u64) {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
-proptest! {
-    #![proptest_config(Config { cases: 48, ..Config::default() })]
-
-    #[test]
-    fn any_order_duplication_and_batching_gives_equal_cells_and_equal_rows(
-        steps in prop::collection::vec((0..3usize, 0..2usize, 0..9u8, step()), 1..25),
-        seed in any::<u64>(),
-    ) {
-        runtime().block_on(check(steps, seed));
-    }
+#[apply(on_each_database!)]
+fn any_order_duplication_and_batching_gives_equal_cells_and_equal_rows(backend: DbBackend) {
+    let steps = prop::collection::vec((0..3usize, 0..2usize, 0..9u8, step()), 1..25);
+    for_all(backend, &(steps, any::<u64>()), 60, |(steps, seed)| check(steps, seed));
 }

@@ -1,47 +1,28 @@
 //! How many statements a merge takes, and that one which changes nothing writes nothing.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-
 use grove_crdt::{OrSet, Replica};
-use grove_crdt_tests::{builder, cells, create_table, entities::document, replica_of, rows};
-use sea_orm::{
-    ActiveValue::Set, ConnectOptions, Database, DatabaseConnection, EntityTrait, ExprTrait as _, sea_query::Expr,
+use grove_crdt_tests::{
+    Statements, backend, builder, cells, create_table, entities::document, number, replica_of, rows, run_all, written,
 };
+use sea_orm::{ActiveValue::Set, DbBackend, EntityTrait, ExprTrait as _, sea_query::Expr};
 
-use super::support::{changes_of, number, push, total_changes};
+use super::support::{changes_of, push};
 
 const TABLE: &[&str] = &["documents"];
 
-/// A database whose statements are counted.
-async fn counted_db() -> (DatabaseConnection, Arc<AtomicUsize>) {
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    options.max_connections(1).sqlx_logging(false);
-    let mut db = Database::connect(options).await.unwrap();
-    let count = Arc::new(AtomicUsize::new(0));
-    let counter = count.clone();
-    db.set_metric_callback(move |info| {
-        assert!(!info.statement.sql.is_empty());
-        counter.fetch_add(1, Ordering::SeqCst);
-    });
-    (db, count)
-}
-
 /// A replica whose statements are counted.
-async fn counted(node: &str) -> (Replica, Arc<AtomicUsize>) {
-    let (db, count) = counted_db().await;
+async fn counted(node: &str) -> (Replica, Statements) {
+    let (db, statements) = Statements::of_new_database().await;
     create_table(&db, document::Entity).await.unwrap();
     let replica = builder(node).0.entity::<document::Entity>().open(db).await.unwrap();
-    (replica, count)
+    (replica, statements)
 }
 
-async fn statements_of(count: &AtomicUsize, work: impl Future<Output = grove_crdt::sync::PushResponse>) -> usize {
-    let before = count.load(Ordering::SeqCst);
+async fn statements_of(all: &Statements, work: impl Future<Output = grove_crdt::sync::PushResponse>) -> usize {
+    all.take();
     let response = work.await;
     assert_eq!(response.rejected, []);
-    count.load(Ordering::SeqCst) - before
+    all.take().len()
 }
 
 /// A replica with 500 documents.
@@ -75,10 +56,10 @@ async fn page_statements(rows: usize) -> [usize; 4] {
     let origin = origin(rows).await;
     let births = changes_of(&origin, TABLE).await;
     assert_eq!(births.len(), rows);
-    let (replica, count) = counted("replica").await;
+    let (replica, statements) = counted("replica").await;
     // Admits the sender, once and for all.
     push(&origin, &replica, &[]).await;
-    let new_rows = statements_of(&count, push(&origin, &replica, &births)).await;
+    let new_rows = statements_of(&statements, push(&origin, &replica, &births)).await;
     change_all(&origin).await;
     let changed: Vec<_> = changes_of(&origin, TABLE)
         .await
@@ -86,13 +67,13 @@ async fn page_statements(rows: usize) -> [usize; 4] {
         .filter(|c| c["crdt_type"] != "record")
         .collect();
     assert_eq!(changed.len(), 2 * rows);
-    let changes = statements_of(&count, push(&origin, &replica, &changed)).await;
+    let changes = statements_of(&statements, push(&origin, &replica, &changed)).await;
     assert_eq!(shown(&replica).await, shown(&origin).await);
-    let again = statements_of(&count, push(&origin, &replica, &changed)).await;
+    let again = statements_of(&statements, push(&origin, &replica, &changed)).await;
     document::Entity::delete_many().exec(&origin).await.unwrap();
     let deaths = changes_of(&origin, TABLE).await;
     assert_eq!(deaths.len(), rows);
-    let deletes = statements_of(&count, push(&origin, &replica, &deaths)).await;
+    let deletes = statements_of(&statements, push(&origin, &replica, &deaths)).await;
     assert!(shown(&replica).await.is_empty());
     [new_rows, changes, again, deletes]
 }
@@ -101,16 +82,19 @@ async fn shown(replica: &Replica) -> Vec<String> {
     rows::<document::Entity, _>(replica).await
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_page_takes_the_same_number_of_statements_however_large_it_is() {
     // Besides those below, each push asks once who the sender is.
     // New rows: read the cells, write the cells, read the rows, write the rows.
     // Changed rows: the same. Known changes: read the cells. Deaths: cells removed and written, rows read and deleted.
-    assert_eq!(page_statements(1).await, [5, 5, 2, 6]);
-    assert_eq!(page_statements(500).await, [5, 5, 2, 6]);
+    let [few, many] = [page_statements(1).await, page_statements(500).await];
+    assert_eq!(few, many);
+    if backend() == DbBackend::Sqlite {
+        assert_eq!(few, [5, 5, 2, 6]);
+    }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_merge_that_changes_nothing_writes_nothing_and_takes_no_version() {
     let origin = origin(3).await;
     change_all(&origin).await;
@@ -119,21 +103,21 @@ async fn a_merge_that_changes_nothing_writes_nothing_and_takes_no_version() {
     push(&origin, &replica, &changes).await;
     let newest = "SELECT max(version) FROM \"_documents_crdt\"";
     let before = (
-        total_changes(&replica).await,
+        written(&replica).await,
         number(&replica, newest).await,
         cells(&replica, "documents").await,
     );
     let response = push(&origin, &replica, &changes).await;
     assert_eq!((response.merged, response.conflicts), (changes.len(), 0));
     let after = (
-        total_changes(&replica).await,
+        written(&replica).await,
         number(&replica, newest).await,
         cells(&replica, "documents").await,
     );
     assert_eq!(after, before);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_page_of_children_without_their_parents_is_parked_and_released_set_wise() {
     use super::library::{SHELVES, book, books, library, put_shelf, shelf};
     let (origin, _) = library("origin").await;
@@ -154,24 +138,23 @@ async fn a_page_of_children_without_their_parents_is_parked_and_released_set_wis
     });
     book::Entity::insert_many(rows).exec(&tx).await.unwrap();
     sea_orm::TransactionSession::commit(tx).await.unwrap();
-    let (db, count) = counted_db().await;
-    for statement in [SHELVES, &books("")] {
-        sea_orm::ConnectionTrait::execute_unprepared(&db, statement)
-            .await
-            .unwrap();
-    }
+    let (db, statements) = Statements::of_new_database().await;
+    run_all(&db, &[SHELVES, &books("")]).await;
     let builder = builder("replica").0.entity::<shelf::Entity>().entity::<book::Entity>();
     let replica = builder.open(db).await.unwrap();
     push(&origin, &replica, &[]).await;
     let children = changes_of(&origin, &["books"]).await;
-    let parking = statements_of(&count, push(&origin, &replica, &children)).await;
+    let parking = statements_of(&statements, push(&origin, &replica, &children)).await;
     assert_eq!(replica.parked().await.unwrap().len(), 300);
     // Something else comes: they are tried, and go on waiting.
     put_shelf(&origin, "other", "other").await;
     let other = changes_of(&origin, &["shelves"]).await;
-    let waiting = statements_of(&count, push(&origin, &replica, &other[300..])).await;
-    let releasing = statements_of(&count, push(&origin, &replica, &other)).await;
+    let waiting = statements_of(&statements, push(&origin, &replica, &other[300..])).await;
+    let releasing = statements_of(&statements, push(&origin, &replica, &other)).await;
     assert_eq!(replica.parked().await.unwrap(), []);
     assert_eq!(number(&replica, "SELECT count(*) FROM books").await, 300);
-    assert_eq!([parking, waiting, releasing], [13, 12, 13]);
+    // Three hundred rows take as many as one would.
+    if backend() == DbBackend::Sqlite {
+        assert_eq!([parking, waiting, releasing], [13, 12, 13]);
+    }
 }

@@ -39,7 +39,7 @@ async fn assert_settled(a: &Replica, b: &Replica, books: &[&str], shelves: &[&st
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_cascade_onto_a_row_that_lives_parks_it_and_a_rebirth_brings_it_back() {
     let (a, b) = deleted_under_a_book("ON DELETE CASCADE").await;
     for replica in [&a, &b] {
@@ -55,7 +55,7 @@ async fn a_cascade_onto_a_row_that_lives_parks_it_and_a_rebirth_brings_it_back()
     assert_settled(&a, &b, &["b2@s1"], &["s1=again", "s2=two"]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_cascade_that_was_captured_is_no_news() {
     let (a, _) = library_with("a", &books("ON DELETE CASCADE")).await;
     let (b, _) = library_with("b", &books("ON DELETE CASCADE")).await;
@@ -69,7 +69,7 @@ async fn a_cascade_that_was_captured_is_no_news() {
     assert_settled(&a, &b, &[], &[]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_reference_that_is_set_null_behind_a_living_row_parks_it() {
     let (a, b) = deleted_under_a_book("ON DELETE SET NULL").await;
     for replica in [&a, &b] {
@@ -89,7 +89,7 @@ async fn a_reference_that_is_set_null_behind_a_living_row_parks_it() {
     assert_settled(&a, &b, &["b2@s2"], &["s2=two"]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_dead_row_that_is_referred_to_stays_until_the_child_goes() {
     for on_delete in ["", "ON DELETE RESTRICT"] {
         let (a, b) = deleted_under_a_book(on_delete).await;
@@ -104,7 +104,7 @@ async fn a_dead_row_that_is_referred_to_stays_until_the_child_goes() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_dead_row_goes_when_its_child_moves_away() {
     let (a, b) = deleted_under_a_book("").await;
     let mut book = book::Entity::find_by_id("b2")
@@ -119,7 +119,7 @@ async fn a_dead_row_goes_when_its_child_moves_away() {
     assert_settled(&a, &b, &["b2@-"], &["s2=two"]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_write_of_a_row_that_waits_to_go_brings_it_back_to_life() {
     let (a, b) = deleted_under_a_book("").await;
     let mut shelf = shelf::Entity::find_by_id("s1")
@@ -135,7 +135,7 @@ async fn a_write_of_a_row_that_waits_to_go_brings_it_back_to_life() {
     assert_settled(&a, &b, &["b2@s1"], &["s1=kept", "s2=two"]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn parents_and_children_deleted_apart_are_deleted_together() {
     let (a, _) = library_with("a", &books("ON DELETE RESTRICT")).await;
     let (b, _) = library_with("b", &books("ON DELETE RESTRICT")).await;

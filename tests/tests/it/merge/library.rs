@@ -55,14 +55,14 @@ pub mod book {
 pub const TABLES: &[&str] = &["books", "shelves"];
 
 pub const SHELVES: &str = "CREATE TABLE shelves (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, \
-     within TEXT REFERENCES shelves (id))";
+     within TEXT, FOREIGN KEY (within) REFERENCES shelves (id))";
 
 /// Books whose foreign key does this when its shelf goes.
 pub fn books(on_delete: &str) -> String {
     format!(
-        "CREATE TABLE books (id TEXT PRIMARY KEY, shelf TEXT REFERENCES shelves (id) {on_delete}, \
+        "CREATE TABLE books (id TEXT PRIMARY KEY, shelf TEXT, \
          title TEXT CHECK (length(title) <= 20), copies BIGINT NOT NULL DEFAULT 0 CHECK (copies > -100), \
-         pages BIGINT NOT NULL, note TEXT)"
+         pages BIGINT NOT NULL, note TEXT, FOREIGN KEY (shelf) REFERENCES shelves (id) {on_delete})"
     )
 }
 

@@ -9,7 +9,7 @@ use super::{
     support::{carry, changes_of},
 };
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_row_that_arrives_new_takes_defaults_and_keeps_what_is_written_here() {
     let (origin, _) = library("origin").await;
     put_book(&origin, "b1", None).await;
@@ -38,7 +38,7 @@ async fn a_row_that_arrives_new_takes_defaults_and_keeps_what_is_written_here() 
     assert_eq!(book(&origin).await.note.as_deref(), Some("theirs"));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn merge_remote_takes_changes_of_its_entity_only() {
     let origin = replica_of::<document::Entity>("origin").await;
     let doc = document::ActiveModel {

@@ -25,7 +25,8 @@ mod chapter {
     pub enum Relation {}
 }
 
-const CHAPTERS: &str = "CREATE TABLE chapters (id TEXT PRIMARY KEY, book TEXT NOT NULL REFERENCES books (id))";
+const CHAPTERS: &str =
+    "CREATE TABLE chapters (id TEXT PRIMARY KEY, book TEXT NOT NULL, FOREIGN KEY (book) REFERENCES books (id))";
 
 async fn three_tables(node: &str) -> Replica {
     let ddl = [SHELVES, &books(""), CHAPTERS];
@@ -54,7 +55,7 @@ async fn origin() -> Replica {
     origin
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_is_released_releases_what_waits_for_it_in_other_tables() {
     let origin = origin().await;
     let replica = three_tables("replica").await;
@@ -76,7 +77,7 @@ async fn what_is_released_releases_what_waits_for_it_in_other_tables() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn dead_rows_go_one_after_the_other_when_the_last_child_has_gone() {
     let origin = origin().await;
     let replica = three_tables("replica").await;

@@ -52,7 +52,7 @@ async fn beyond() -> (Replica, Replica) {
     (a, b)
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_sum_beyond_i64_parks_on_both_sides_and_a_step_back_releases() {
     let (a, b) = beyond().await;
     document::ActiveModel::increment_view_count(&b, "doc-1", -3)
@@ -69,7 +69,7 @@ async fn a_sum_beyond_i64_parks_on_both_sides_and_a_step_back_releases() {
     assert_eq!(cells(&a, "documents").await, cells(&b, "documents").await);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn other_fields_of_the_row_can_be_written_meanwhile() {
     let (a, b) = beyond().await;
     let mut doc = document::Entity::find_by_id("doc-1")

@@ -15,7 +15,7 @@ async fn copies(replica: &Replica, id: &str) -> i64 {
 
 /// A plain integer was taken as a difference to the record, which of a parked row is not what its writer saw: five copies
 /// added elsewhere were taken away again.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn setting_a_counter_of_a_parked_row_counts_from_what_the_row_shows() {
     let (a, _) = library("a").await;
     let (b, _) = library("b").await;
@@ -53,14 +53,14 @@ async fn setting_a_counter_of_a_parked_row_counts_from_what_the_row_shows() {
 /// Shelves that are held by pins, in a table that is not replicated.
 async fn pinned(node: &str) -> Replica {
     let books = books("ON DELETE CASCADE");
-    let pins = "CREATE TABLE pins (shelf TEXT NOT NULL REFERENCES shelves (id))";
+    let pins = "CREATE TABLE pins (shelf TEXT NOT NULL, FOREIGN KEY (shelf) REFERENCES shelves (id))";
     let entities = |builder: ReplicaBuilder| builder.entity::<shelf::Entity>().entity::<book::Entity>();
     replica_over(node, &[SHELVES, &books, pins], entities).await.0
 }
 
 /// The delete of a parent waited for a row of another table. When that went, nothing was tried; and when it was, the rows
 /// that the delete took along were gone without a word.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_delete_that_waited_for_an_unreplicated_row_parks_what_it_takes_along() {
     let (a, b) = (pinned("a").await, pinned("b").await);
     put_shelf(&a, "s1", "x").await;
@@ -84,7 +84,7 @@ async fn a_delete_that_waited_for_an_unreplicated_row_parks_what_it_takes_along(
 }
 
 /// A child of a table that is not replicated was shown only with the next write of its own table.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_row_that_waits_for_an_unreplicated_parent_is_shown_with_it() {
     let (a, _) = library("a").await;
     put_shelf(&a, "s1", "x").await;

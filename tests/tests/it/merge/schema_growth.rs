@@ -1,11 +1,11 @@
 //! Nodes of different versions of a schema: what one does not know it keeps, passes on, and shows once it does.
 
 use grove_crdt::Replica;
-use grove_crdt_tests::{START, TempDb, builder, cells, connect, rows};
-use sea_orm::{ActiveValue::Set, ConnectionTrait as _, DatabaseConnection, EntityTrait, IntoActiveModel};
+use grove_crdt_tests::{START, TestDatabase, builder, cells, number, rows, run_all};
+use sea_orm::{ActiveValue::Set, DatabaseConnection, EntityTrait, IntoActiveModel};
 use serde_json::{Value as Json, json};
 
-use super::support::{changes_of, number, parked, push, refusal};
+use super::support::{changes_of, parked, push, refusal};
 
 mod old {
     use grove_crdt::Crdt;
@@ -56,21 +56,21 @@ const OLD: &str = "CREATE TABLE notes (id TEXT PRIMARY KEY, title TEXT NOT NULL,
 const GROW: [&str; 3] = [
     "ALTER TABLE notes ADD COLUMN subtitle TEXT",
     "ALTER TABLE notes ADD COLUMN likes BIGINT NOT NULL DEFAULT 0",
-    "ALTER TABLE notes ADD COLUMN labels TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE notes ADD COLUMN labels JSON_TEXT NOT NULL DEFAULT ('[]')",
 ];
 
 struct Node {
-    file: TempDb,
+    database: TestDatabase,
     name: &'static str,
 }
 
 impl Node {
     async fn at(name: &'static str) -> Self {
         let node = Self {
-            file: TempDb::new(),
+            database: TestDatabase::new().await,
             name,
         };
-        node.db().await.execute_unprepared(OLD).await.unwrap();
+        run_all(&node.db().await, &[OLD]).await;
         node
     }
 
@@ -81,13 +81,11 @@ impl Node {
     }
 
     async fn grow(&self) {
-        for statement in GROW {
-            self.db().await.execute_unprepared(statement).await.unwrap();
-        }
+        run_all(&self.db().await, &GROW).await;
     }
 
     async fn db(&self) -> DatabaseConnection {
-        connect(&self.file.path()).await
+        self.database.connect().await
     }
 
     async fn open_old(&self) -> Replica {
@@ -144,7 +142,7 @@ async fn rows_of(replica: &Replica) -> Vec<String> {
     rows::<new::Entity, _>(replica).await
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn fields_a_node_does_not_know_pass_through_it_unchanged_and_show_once_it_does() {
     let origin_node = Node::grown("origin").await;
     let origin = origin_node.open_new().await;
@@ -177,7 +175,7 @@ async fn fields_a_node_does_not_know_pass_through_it_unchanged_and_show_once_it_
     assert_eq!(rows_of(&middle).await, rows_of(&origin).await);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn unknown_fields_of_a_birth_that_loses_become_cells() {
     let origin_node = Node::grown("origin").await;
     let origin = origin_node.open_new().await;
@@ -212,7 +210,7 @@ async fn unknown_fields_of_a_birth_that_loses_become_cells() {
     assert_eq!(cells(&middle, "notes").await, cells(&origin, "notes").await);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_field_that_an_entity_drops_and_takes_up_again_loses_nothing() {
     let node = Node::grown("a").await;
     let replica = node.open_new().await;
@@ -239,7 +237,7 @@ async fn a_field_that_an_entity_drops_and_takes_up_again_loses_nothing() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_field_that_turns_out_to_be_of_another_kind_than_was_kept_does_not_spoil_its_record() {
     let node = Node::at("a").await;
     let replica = node.open_old().await;
@@ -267,7 +265,7 @@ async fn a_field_that_turns_out_to_be_of_another_kind_than_was_kept_does_not_spo
     assert!(letters[0].change.contains("many"));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_new_column_that_breaks_a_rule_parks_its_row_instead_of_keeping_the_replica_shut() {
     let node = Node::at("a").await;
     let replica = node.open_old().await;
@@ -279,7 +277,7 @@ async fn a_new_column_that_breaks_a_rule_parks_its_row_instead_of_keeping_the_re
     let db = node.db().await;
     for statement in GROW {
         let statement = statement.replace("subtitle TEXT", "subtitle TEXT CHECK (length(subtitle) < 5)");
-        db.execute_unprepared(&statement).await.unwrap();
+        run_all(&db, &[&statement]).await;
     }
     let replica = node.open_new().await;
     assert_eq!(parked(&replica).await, ["notes n1 Check"]);

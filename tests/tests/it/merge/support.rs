@@ -4,8 +4,7 @@ use grove_crdt::{
     FakeClock, Replica,
     sync::{PullRequest, PullResponse, PushRequest, PushResponse, Rejection, respond, respond::Peer},
 };
-use grove_crdt_tests::{builder, memory};
-use sea_orm::{ConnectionTrait, Statement};
+use grove_crdt_tests::{builder, new_database, run_all};
 use serde_json::{Value as Json, json};
 
 /// Everybody, unnamed.
@@ -83,27 +82,10 @@ pub async fn replica_over(
     ddl: &[&str],
     entities: impl FnOnce(grove_crdt::ReplicaBuilder) -> grove_crdt::ReplicaBuilder,
 ) -> (Replica, FakeClock) {
-    let db = memory().await;
-    for statement in ddl {
-        db.execute_unprepared(statement).await.unwrap();
-    }
+    let db = new_database().await;
+    run_all(&db, ddl).await;
     let (builder, clock) = builder(node);
     (entities(builder).open(db).await.unwrap(), clock)
-}
-
-/// One number from the database.
-pub async fn number(replica: &Replica, sql: &str) -> i64 {
-    let db = replica.connection();
-    let row = db
-        .query_one_raw(Statement::from_string(db.get_database_backend(), sql))
-        .await
-        .unwrap();
-    row.unwrap().try_get_by_index(0).unwrap()
-}
-
-/// How many rows were written in this connection's life: what an idle merge may not change.
-pub async fn total_changes(replica: &Replica) -> i64 {
-    number(replica, "SELECT total_changes()").await
 }
 
 /// What waits, as `table pk reason`.

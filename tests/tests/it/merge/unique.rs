@@ -42,7 +42,7 @@ async fn assert_settled(a: &Replica, b: &Replica, shelves: &[&str]) {
     assert_eq!(cells(a, "shelves").await, cells(b, "shelves").await);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn both_sides_go_on_working_meanwhile() {
     let (a, b) = contested().await;
     put_shelf(&a, "s3", "y").await;
@@ -58,7 +58,7 @@ async fn both_sides_go_on_working_meanwhile() {
     assert_settled(&a, &b, &["s1=z", "s2=x", "s3=y"]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn giving_way_on_either_side_releases_both_rows_everywhere() {
     let (a, b) = contested().await;
     rename(&a, "s1", "y").await;
@@ -71,7 +71,7 @@ async fn giving_way_on_either_side_releases_both_rows_everywhere() {
     assert_settled(&a, &b, &["s1=x", "s2=y"]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn deleting_gives_way_too() {
     let (a, b) = contested().await;
     shelf::Entity::delete_by_id("s1").exec(&a).await.unwrap();
@@ -80,7 +80,7 @@ async fn deleting_gives_way_too() {
     assert_settled(&a, &b, &["s2=x"]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_value_that_the_same_page_frees_is_free() {
     let (origin, _) = library("origin").await;
     put_shelf(&origin, "s2", "x").await;
@@ -97,7 +97,7 @@ async fn a_value_that_the_same_page_frees_is_free() {
     assert_settled(&origin, &replica, &["s1=x", "s2=z", "s4=y"]).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn values_that_change_places_are_written_though_no_order_of_updates_would_do() {
     let (origin, _) = library("origin").await;
     for (id, name) in [("s1", "one"), ("s2", "two"), ("s3", "three"), ("s4", "four")] {

@@ -33,7 +33,7 @@ async fn shown(replica: &Replica) -> Vec<String> {
     rows::<document::Entity, _>(replica).await
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn the_same_data_adopted_on_both_sides_is_one_history_and_no_value_changes() {
     let data = || (0..20).map(|n| doc(n, 100 + i64::try_from(n).unwrap(), &["a", "b"]));
     let a = adopted("a", data()).await;
@@ -60,7 +60,7 @@ async fn the_same_data_adopted_on_both_sides_is_one_history_and_no_value_changes
     assert_eq!(doc.view_count, 111);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn where_the_data_differ_the_outcome_is_the_same_on_both_sides() {
     let a = adopted("a", [doc(1, 10, &["x", "y"]), doc(2, -5, &[]), doc(3, 1, &["only a"])]).await;
     let b = adopted(
@@ -111,7 +111,7 @@ async fn where_the_data_differ_the_outcome_is_the_same_on_both_sides() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_real_write_wins_over_what_was_adopted_wherever_they_meet() {
     let a = adopted("a", [doc(1, 10, &["x"])]).await;
     let b = replica_of::<document::Entity>("b").await;

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use grove_crdt::{FakeClock, Replica, sync::Syncer, transport::MemoryTransport};
-use grove_crdt_tests::{START, builder, cells, create_table, entities::document, memory, rows};
+use grove_crdt_tests::{START, builder, cells, create_table, entities::document, new_database, rows, written};
 use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel};
 
-use crate::merge::support::{carry, changes_of, push, total_changes};
+use crate::merge::support::{carry, changes_of, push};
 
 const TABLE: &[&str] = &["documents"];
 
 async fn open(node: &str) -> (Replica, FakeClock) {
-    let db = memory().await;
+    let db = new_database().await;
     create_table(&db, document::Entity).await.unwrap();
     let (builder, clock) = builder(node);
     (
@@ -47,7 +47,7 @@ async fn edit(replica: &Replica, id: &str, with: impl FnOnce(&mut document::Acti
     doc.update(replica).await.unwrap();
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_change_from_ahead_is_refused_and_taken_when_its_time_has_come() {
     let (ahead, clock) = open("ahead").await;
     let (replica, here) = open("replica").await;
@@ -69,7 +69,7 @@ async fn a_change_from_ahead_is_refused_and_taken_when_its_time_has_come() {
     assert_eq!(cells(&replica, "documents").await, cells(&ahead, "documents").await);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_syncer_keeps_what_was_ahead_and_brings_it_later_both_ways() {
     let (ahead, clock) = open("ahead").await;
     let (replica, here) = open("replica").await;
@@ -92,10 +92,10 @@ async fn a_syncer_keeps_what_was_ahead_and_brings_it_later_both_ways() {
         assert_eq!((letters[0].code.as_str(), letters[0].inbound), ("clock_ahead", inbound));
     }
     // Waiting writes nothing.
-    let before = (total_changes(&ahead).await, total_changes(&replica).await);
+    let before = (written(&ahead).await, written(&replica).await);
     push.sync().await.unwrap();
     pull.sync().await.unwrap();
-    assert_eq!((total_changes(&ahead).await, total_changes(&replica).await), before);
+    assert_eq!((written(&ahead).await, written(&replica).await), before);
     here.advance(Duration::from_secs(2));
     pull.sync().await.unwrap();
     push.sync().await.unwrap();
@@ -105,7 +105,7 @@ async fn a_syncer_keeps_what_was_ahead_and_brings_it_later_both_ways() {
     assert_eq!(replica.dead_letters().await.unwrap(), []);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_write_is_above_what_was_merged_though_the_clock_is_behind() {
     let (ahead, clock) = open("ahead").await;
     let (behind, here) = open("behind").await;

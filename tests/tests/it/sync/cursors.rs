@@ -1,8 +1,8 @@
 //! Cursors: opaque, and of one database's one history.
 
 use grove_crdt::{Replica, sync::Refusal, sync::respond};
-use grove_crdt_tests::{TempDb, builder, connect, create_table, entities::document, replica_of};
-use sea_orm::{ActiveValue::Set, ConnectionTrait as _};
+use grove_crdt_tests::{TestDatabase, builder, create_table, entities::document, replica_of, run_all};
+use sea_orm::ActiveValue::Set;
 use serde_json::json;
 
 use crate::merge::{
@@ -32,7 +32,7 @@ async fn refused(replica: &Replica, request: serde_json::Value) -> Refusal {
     respond::pull(replica, &anyone(), &request).await.unwrap_err()
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_is_no_cursor_is_a_bad_request() {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
     let replica = replica_of::<document::Entity>("a").await;
@@ -78,7 +78,7 @@ async fn what_is_no_cursor_is_a_bad_request() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn requests_that_make_no_sense_are_refused_with_a_reason() {
     let replica = replica_of::<document::Entity>("a").await;
     let base = json!({ "node_id": "b", "replica_id": "b's", "tables": TABLE });
@@ -115,7 +115,7 @@ async fn requests_that_make_no_sense_are_refused_with_a_reason() {
     assert_eq!((empty.changes.len(), empty.has_more), (0, false));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_cursor_of_another_database_starts_over() {
     let asker = replica_of::<document::Entity>("asker").await;
     let first = replica_of::<document::Entity>("a").await;
@@ -130,16 +130,16 @@ async fn a_cursor_of_another_database_starts_over() {
     assert_eq!((keys(&page), page.restarted), (vec!["doc-1", "doc-2"], true));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn reopening_is_no_new_history() {
     let asker = replica_of::<document::Entity>("asker").await;
-    let file = TempDb::new();
-    create_table(&file.connect().await, document::Entity).await.unwrap();
+    let database = TestDatabase::new().await;
+    create_table(&database.connect().await, document::Entity).await.unwrap();
     let open = async || {
         builder("a")
             .0
             .entity::<document::Entity>()
-            .open(connect(&file.path()).await)
+            .open(database.connect().await)
             .await
             .unwrap()
     };
@@ -154,15 +154,14 @@ async fn reopening_is_no_new_history() {
     assert_eq!((keys(&page), page.restarted), (vec!["doc-2"], false));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_table_that_is_left_out_for_a_while_does_not_turn_versions_back() {
-    let file = TempDb::new();
-    let db = file.connect().await;
-    db.execute_unprepared(SHELVES).await.unwrap();
-    db.execute_unprepared(&books("")).await.unwrap();
+    let database = TestDatabase::new().await;
+    let db = database.connect().await;
+    run_all(&db, &[SHELVES, &books("")]).await;
     let both = async || {
         let builder = builder("a").0.entity::<shelf::Entity>().entity::<book::Entity>();
-        builder.open(connect(&file.path()).await).await.unwrap()
+        builder.open(database.connect().await).await.unwrap()
     };
     let asker = replica_of::<document::Entity>("asker").await;
     let replica = both().await;
@@ -176,7 +175,7 @@ async fn a_table_that_is_left_out_for_a_while_does_not_turn_versions_back() {
     let alone = builder("a")
         .0
         .entity::<shelf::Entity>()
-        .open(connect(&file.path()).await)
+        .open(database.connect().await)
         .await
         .unwrap();
     put_shelf(&alone, "s2", "two").await;

@@ -5,13 +5,13 @@ use grove_crdt::{
     sync::{PullRequest, PullResponse, PushRequest, PushResponse, Syncer, Transport, TransportError},
     transport::MemoryTransport,
 };
-use grove_crdt_tests::{START, TempDb, builder, connect, replica_of, rows};
-use sea_orm::{ConnectionTrait as _, EntityTrait};
+use grove_crdt_tests::{START, TestDatabase, builder, replica_of, rows, run_all, written};
+use sea_orm::EntityTrait;
 use serde_json::json;
 
 use crate::merge::{
     library::{SHELVES, book, books, library, put_book, put_shelf, shelf, shelves_of},
-    support::{parked, total_changes},
+    support::parked,
 };
 
 /// A peer of a later version: what it tells has, beside the rest, a change of a kind that is not known here.
@@ -49,7 +49,7 @@ impl Transport for Later {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_kind_that_is_not_known_and_a_value_that_can_not_be_read_become_letters_and_block_nothing() {
     let (origin, _) = library("origin").await;
     put_shelf(&origin, "s1", "one").await;
@@ -75,25 +75,25 @@ async fn a_kind_that_is_not_known_and_a_value_that_can_not_be_read_become_letter
     let change: serde_json::Value = serde_json::from_str(&list.change).unwrap();
     assert_eq!((&change["crdt_type"], &change["value"]), (&json!("list"), &json!("x")));
     // Tried again in each round, which writes nothing while it does not help.
-    let before = total_changes(&replica).await;
+    let before = written(&replica).await;
     syncer.sync().await.unwrap();
-    assert_eq!(total_changes(&replica).await, before);
+    assert_eq!(written(&replica).await, before);
     assert_eq!(replica.dead_letters().await.unwrap(), letters);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_table_that_the_peer_does_not_know_waits_there_until_it_does() {
     let (origin, _) = library("origin").await;
     put_shelf(&origin, "s1", "one").await;
     put_book(&origin, "b1", Some("s1")).await;
-    let file = TempDb::new();
-    let db = connect(&file.path()).await;
-    db.execute_unprepared(SHELVES).await.unwrap();
+    let database = TestDatabase::new().await;
+    let db = database.connect().await;
+    run_all(&db, &[SHELVES]).await;
     let open_old = async || {
         builder("hub")
             .0
             .entity::<shelf::Entity>()
-            .open(connect(&file.path()).await)
+            .open(database.connect().await)
             .await
             .unwrap()
     };
@@ -105,9 +105,9 @@ async fn a_table_that_the_peer_does_not_know_waits_there_until_it_does() {
     assert_eq!(response.rejected[0].code.as_str(), "unknown_table");
     assert!(response.rejected[0].code.can_pass_later());
     drop(hub);
-    db.execute_unprepared(&books("")).await.unwrap();
+    run_all(&db, &[&books("")]).await;
     let upgraded = builder("hub").0.entity::<shelf::Entity>().entity::<book::Entity>();
-    let hub: Replica = upgraded.open(connect(&file.path()).await).await.unwrap();
+    let hub: Replica = upgraded.open(database.connect().await).await.unwrap();
     let syncer = Syncer::builder(&origin)
         .peer(MemoryTransport::new(&hub))
         .build()
@@ -117,7 +117,7 @@ async fn a_table_that_the_peer_does_not_know_waits_there_until_it_does() {
     assert_eq!(book::Entity::find().all(&hub).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_answer_about_tables_that_were_not_asked_for_is_not_taken() {
     use grove_crdt_tests::entities::document;
     let replica = replica_of::<document::Entity>("replica").await;

@@ -1,7 +1,5 @@
 //! A database that was restored from an older copy: whoever had seen more starts over from what both have in common.
 
-use std::path::Path;
-
 use grove_crdt::{
     Replica,
     sync::{
@@ -9,8 +7,8 @@ use grove_crdt::{
     },
     transport::MemoryTransport,
 };
-use grove_crdt_tests::{TempDb, builder, cells, connect, create_table, entities::document, replica_of, rows};
-use sea_orm::{ActiveValue::Set, ConnectionTrait as _};
+use grove_crdt_tests::{TestDatabase, builder, cells, create_table, entities::document, replica_of, rows};
+use sea_orm::ActiveValue::Set;
 
 use crate::merge::support::pull;
 
@@ -31,39 +29,31 @@ fn keys(page: &PullResponse) -> Vec<&str> {
     page.changes.iter().map(|change| change.pk.as_str()).collect()
 }
 
-async fn open(path: &Path, node: &str) -> Replica {
+async fn open(database: &TestDatabase, node: &str) -> Replica {
     builder(node)
         .0
         .entity::<document::Entity>()
-        .open(connect(path).await)
+        .open(database.connect().await)
         .await
         .unwrap()
 }
 
-async fn copy(replica: &Replica, to: &Path) {
-    replica
-        .connection()
-        .execute_unprepared(&format!("VACUUM INTO '{}'", to.display()))
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_peer_that_saw_more_than_was_restored_goes_on_from_the_common_point_and_misses_nothing() {
     let asker = replica_of::<document::Entity>("asker").await;
-    let (file, backup) = (TempDb::new(), TempDb::new());
-    create_table(&file.connect().await, document::Entity).await.unwrap();
-    let replica = open(&file.path(), "a").await;
+    let database = TestDatabase::new().await;
+    create_table(&database.connect().await, document::Entity).await.unwrap();
+    let replica = open(&database, "a").await;
     put(&replica, "doc-1").await;
     put(&replica, "doc-2").await;
     let common = pull(&asker, &replica, TABLE, None, 1).await;
-    copy(&replica, &backup.path()).await;
+    let backup = database.copy().await;
     put(&replica, "doc-3").await;
     put(&replica, "doc-4").await;
     let ahead = pull(&asker, &replica, TABLE, Some(&common.cursor), 10).await;
     assert_eq!(keys(&ahead), ["doc-2", "doc-3", "doc-4"]);
     drop(replica);
-    let restored = open(&backup.path(), "a").await;
+    let restored = open(&backup, "a").await;
     // As many transactions as were lost, and more.
     for id in ["doc-5", "doc-6", "doc-7"] {
         put(&restored, id).await;
@@ -79,30 +69,29 @@ async fn a_peer_that_saw_more_than_was_restored_goes_on_from_the_common_point_an
     // Restored again, from the same copy, and reopened on the way: an incarnation that is not known at all.
     let newer = pull(&asker, &restored, TABLE, None, 10).await;
     drop(restored);
-    let again = TempDb::new();
-    let untouched = open(&backup.path(), "a").await;
-    copy(&untouched, &again.path()).await;
+    let untouched = open(&backup, "a").await;
+    let again = backup.copy().await;
     put(&untouched, "doc-8").await;
     drop(untouched);
-    let replica = open(&again.path(), "a").await;
+    let replica = open(&again, "a").await;
     put(&replica, "doc-9").await;
     let page = pull(&asker, &replica, TABLE, Some(&newer.cursor), 10).await;
     assert_eq!((keys(&page), page.restarted), (vec!["doc-9"], false));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_history_that_this_database_never_had_starts_from_the_beginning() {
     let asker = replica_of::<document::Entity>("asker").await;
-    let (file, backup) = (TempDb::new(), TempDb::new());
-    create_table(&file.connect().await, document::Entity).await.unwrap();
-    let replica = open(&file.path(), "a").await;
+    let database = TestDatabase::new().await;
+    create_table(&database.connect().await, document::Entity).await.unwrap();
+    let replica = open(&database, "a").await;
     put(&replica, "doc-1").await;
-    copy(&replica, &backup.path()).await;
+    let backup = database.copy().await;
     drop(replica);
-    let reopened = open(&file.path(), "a").await;
+    let reopened = open(&database, "a").await;
     let page = pull(&asker, &reopened, TABLE, None, 10).await;
     drop(reopened);
-    let restored = open(&backup.path(), "a").await;
+    let restored = open(&backup, "a").await;
     let page = pull(&asker, &restored, TABLE, Some(&page.cursor), 10).await;
     assert_eq!((keys(&page), page.restarted), (vec!["doc-1"], true));
 }
@@ -131,21 +120,21 @@ impl Transport for OneWay {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_the_restored_database_lost_comes_back_from_its_peers() {
     let peer = replica_of::<document::Entity>("peer").await;
-    let (file, backup) = (TempDb::new(), TempDb::new());
-    create_table(&file.connect().await, document::Entity).await.unwrap();
+    let database = TestDatabase::new().await;
+    create_table(&database.connect().await, document::Entity).await.unwrap();
     let sync = async |from: &Replica, with: &Replica| {
         let syncer = Syncer::builder(from).peer(MemoryTransport::new(with)).build().unwrap();
         syncer.sync().await.unwrap()
     };
-    let replica = open(&file.path(), "a").await;
+    let replica = open(&database, "a").await;
     put(&replica, "doc-1").await;
     put(&peer, "doc-2").await;
     sync(&replica, &peer).await;
     sync(&peer, &replica).await;
-    copy(&replica, &backup.path()).await;
+    let backup = database.copy().await;
     put(&replica, "doc-3").await;
     document::ActiveModel::increment_view_count(&replica, "doc-1", 5)
         .await
@@ -153,7 +142,7 @@ async fn what_the_restored_database_lost_comes_back_from_its_peers() {
     sync(&replica, &peer).await;
     sync(&peer, &replica).await;
     drop(replica);
-    let restored = open(&backup.path(), "a").await;
+    let restored = open(&backup, "a").await;
     // The peer hears of the loss, but can't help at once.
     let one_way = OneWay(MemoryTransport::new(&restored));
     Syncer::builder(&peer)

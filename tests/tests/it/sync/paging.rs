@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use grove_crdt::Replica;
-use grove_crdt_tests::cells;
+use grove_crdt_tests::{cells, written};
 use sea_orm::{
     ActiveValue::Set, EntityTrait, ExprTrait as _, TransactionSession as _, TransactionTrait as _, sea_query::Expr,
 };
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use crate::merge::{
     library::{TABLES, book, books_of, library, put_shelf, shelf},
-    support::{Dice, carry, changes_of, pull, push, total_changes},
+    support::{Dice, carry, changes_of, pull, push},
 };
 
 /// A transaction that makes so many shelves, and a book on each.
@@ -69,7 +69,7 @@ fn transaction(change: &Json) -> String {
     change["hlc"].to_string()
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_page_splits_no_transaction_unless_it_alone_is_larger_than_a_page() {
     let (origin, _) = library("origin").await;
     let (asker, _) = library("asker").await;
@@ -103,7 +103,7 @@ async fn a_page_splits_no_transaction_unless_it_alone_is_larger_than_a_page() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_huge_transaction_over_several_tables_is_gone_through_once_in_order() {
     let (origin, _) = library("origin").await;
     let (asker, _) = library("asker").await;
@@ -122,7 +122,7 @@ async fn a_huge_transaction_over_several_tables_is_gone_through_once_in_order() 
     assert_eq!(crate::merge::support::parked(&asker).await, Vec::<String>::new());
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_is_written_while_someone_pages_through_is_not_missed() {
     let (origin, _) = library("origin").await;
     let (asker, _) = library("asker").await;
@@ -162,7 +162,7 @@ async fn what_is_written_while_someone_pages_through_is_not_missed() {
     assert_eq!(books_of(&asker).await, books_of(&origin).await);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn nothing_is_told_to_where_it_came_from_but_what_was_joined_is() {
     let (a, _) = library("a").await;
     let (b, _) = library("b").await;
@@ -194,7 +194,7 @@ async fn nothing_is_told_to_where_it_came_from_but_what_was_joined_is() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_old_change_that_arrives_late_by_way_of_a_third_node_is_told_to_those_who_were_there_before() {
     let (hub, clock) = library("hub").await;
     clock.advance(std::time::Duration::from_secs(1));
@@ -210,13 +210,13 @@ async fn an_old_change_that_arrives_late_by_way_of_a_third_node_is_told_to_those
     assert!(after.changes[0].hlc < before.changes.iter().map(|change| &change.hlc).max().unwrap().clone());
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn asking_writes_nothing() {
     let (origin, _) = library("origin").await;
     let (asker, _) = library("asker").await;
     put_many(&origin, 0, 3).await;
     pages(&asker, &origin, 4).await;
-    let before = total_changes(&origin).await;
+    let before = written(&origin).await;
     pages(&asker, &origin, 4).await;
-    assert_eq!(total_changes(&origin).await, before);
+    assert_eq!(written(&origin).await, before);
 }

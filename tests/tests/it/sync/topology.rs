@@ -1,10 +1,8 @@
 //! Hub and spoke, chain and mesh: everything reaches everyone by any path, and then all is quiet.
 
 use grove_crdt::{OrSet, Replica, sync::SyncReport, sync::Syncer, transport::MemoryTransport};
-use grove_crdt_tests::{cells, entities::document, replica_of, rows};
+use grove_crdt_tests::{cells, entities::document, replica_of, rows, written};
 use sea_orm::{ActiveValue::Set, EntityTrait};
-
-use crate::merge::support::total_changes;
 
 async fn nodes() -> [Replica; 3] {
     [
@@ -55,7 +53,7 @@ async fn settle(nodes: &[Replica; 3], paths: &[(usize, usize)]) {
     }
     let mut before = Vec::new();
     for node in nodes {
-        before.push((total_changes(node).await, cells(node, "documents").await));
+        before.push((written(node).await, cells(node, "documents").await));
     }
     let idle = round(nodes, paths).await;
     assert!(
@@ -65,7 +63,7 @@ async fn settle(nodes: &[Replica; 3], paths: &[(usize, usize)]) {
     );
     for (node, before) in nodes.iter().zip(&before) {
         assert_eq!(
-            (total_changes(node).await, cells(node, "documents").await),
+            (written(node).await, cells(node, "documents").await),
             *before,
             "{}",
             node.node_id()
@@ -123,27 +121,27 @@ async fn everything_reaches_everyone(paths: &[(usize, usize)]) {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn by_a_hub() {
     everything_reaches_everyone(HUB).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn along_a_chain() {
     everything_reaches_everyone(CHAIN).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn in_a_mesh() {
     everything_reaches_everyone(MESH).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn around_a_ring() {
     everything_reaches_everyone(RING).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_old_change_that_comes_late_reaches_those_who_were_ahead_of_it() {
     for paths in [HUB, CHAIN, MESH, RING] {
         let nodes = nodes().await;
@@ -158,7 +156,7 @@ async fn an_old_change_that_comes_late_reaches_those_who_were_ahead_of_it() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn nothing_goes_back_to_where_it_came_from() {
     let nodes = nodes().await;
     put(&nodes[1], "doc-1").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grove_crdt::{OrSet, Replica};
-use grove_crdt_tests::{builder, create_table, entities::document, memory};
+use grove_crdt_tests::{builder, create_table, entities::document, new_database};
 use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel};
 use serde_json::{Value as Json, json};
 
@@ -13,7 +13,7 @@ const TABLE: &[&str] = &["documents"];
 
 /// What a replica tells after a birth, a write of each kind, a removal and a death.
 async fn told() -> (Replica, Vec<Json>) {
-    let db = memory().await;
+    let db = new_database().await;
     create_table(&db, document::Entity).await.unwrap();
     let (builder, clock) = builder("node-1");
     let replica = builder.entity::<document::Entity>().open(db).await.unwrap();
@@ -71,7 +71,7 @@ fn text(changes: &[Json], pk: &str, field: &str, cell: &str) -> String {
     serde_json::to_string(&change).unwrap()
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_change_of_each_kind_looks_like_this() {
     let (_, changes) = told().await;
     let expected = [
@@ -111,7 +111,7 @@ async fn a_change_of_each_kind_looks_like_this() {
     assert!(!format!("{changes:?}").contains("nobody's business"));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_pull_and_its_answer_look_like_this() {
     let (replica, _) = told().await;
     let request = r#"{"node_id":"node-2","replica_id":"database-2","tables":["documents"],"limit":1}"#;
@@ -140,7 +140,7 @@ async fn a_pull_and_its_answer_look_like_this() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_push_and_its_answer_look_like_this() {
     let (origin, changes) = told().await;
     let replica = grove_crdt_tests::replica_of::<document::Entity>("node-2").await;

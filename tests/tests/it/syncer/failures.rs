@@ -9,10 +9,12 @@ use grove_crdt::{
     transport::MemoryTransport,
 };
 
+use grove_crdt_tests::TestDatabase;
+
 use super::{Line, pair, syncer};
 use crate::notes;
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_failing_peer_is_shown_and_hides_no_other() {
     let (edge, hub, line) = pair().await;
     let other = notes::replica("other").await;
@@ -34,7 +36,7 @@ async fn a_failing_peer_is_shown_and_hides_no_other() {
     assert_eq!(notes::title(&hub, "a").await.as_deref(), Some("for both"));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn only_what_can_pass_is_tried_again() {
     use TransportErrorKind::{Garbled, Refused, Unavailable};
     let (edge, _hub, line) = pair().await;
@@ -56,14 +58,12 @@ async fn only_what_can_pass_is_tried_again() {
 }
 
 /// A sync that is dropped leaves its transaction rolled back, and the connection fit for use.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_sync_may_be_dropped_anywhere() {
     // Not in memory, where a database goes with its connection.
-    let dir = tempfile::tempdir().unwrap();
-    let (edge, hub) = (
-        notes::replica_in(dir.path(), "edge").await,
-        notes::replica_in(dir.path(), "hub").await,
-    );
+    let databases = [TestDatabase::new().await, TestDatabase::new().await];
+    let edge = notes::replica_in(&databases[0], "edge").await;
+    let hub = notes::replica_in(&databases[1], "hub").await;
     let syncer = syncer(&edge).peer(Line::to(&hub)).page_size(10).build().unwrap();
     for round in 0..60 {
         notes::write(&edge, &format!("edge-{round}"), "one").await;
@@ -105,7 +105,7 @@ impl Transport for Liar {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_peer_that_answers_nonsense_ends_the_round() {
     let lies: [fn(&PullRequest, PullResponse) -> PullResponse; 4] = [
         // More and more, and never a step further.
@@ -155,7 +155,7 @@ async fn a_peer_that_answers_nonsense_ends_the_round() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn changes_of_a_table_that_was_not_asked_for_are_not_taken() {
     let (edge, hub, _) = pair().await;
     notes::write(&hub, "a", "from hub").await;

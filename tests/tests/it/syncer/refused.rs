@@ -3,12 +3,12 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use grove_crdt::FakeClock;
-use grove_crdt_tests::START;
+use grove_crdt_tests::{START, written};
 
 use super::{Line, pair, syncer};
 use crate::notes;
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_push_too_large_for_the_peer_goes_in_parts() {
     let (edge, hub, line) = pair().await;
     for note in 0..10 {
@@ -22,7 +22,7 @@ async fn a_push_too_large_for_the_peer_goes_in_parts() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_change_too_large_for_the_peer_blocks_no_other() {
     let (edge, _hub, line) = pair().await;
     notes::write(&edge, "a", "one").await;
@@ -39,7 +39,7 @@ async fn a_change_too_large_for_the_peer_blocks_no_other() {
     assert_eq!(syncer.sync().await.unwrap().rejected, 0);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_change_ahead_of_the_clock_is_taken_once_the_clock_is_there() {
     const HOUR: Duration = Duration::from_hours(1);
     let (edge_clock, hub_clock) = (FakeClock::at(START), FakeClock::at(START));
@@ -52,13 +52,13 @@ async fn a_change_ahead_of_the_clock_is_taken_once_the_clock_is_there() {
     notes::write(&edge, "a", "from edge").await;
     let refused = syncer.sync().await.unwrap();
     assert!(refused.rejected > 0 && refused.pushed == 0, "{refused}");
-    let before = notes::rows_written(&edge).await;
+    let before = written(&edge).await;
     assert_eq!(
         syncer.sync().await.unwrap().rejected,
         refused.rejected,
         "it was tried again"
     );
-    assert_eq!(notes::rows_written(&edge).await, before, "waiting writes nothing");
+    assert_eq!(written(&edge).await, before, "waiting writes nothing");
     hub_clock.advance(HOUR);
     let taken = syncer.sync().await.unwrap();
     assert_eq!((taken.rejected, taken.pushed), (0, refused.rejected), "{taken}");
@@ -83,7 +83,7 @@ async fn a_change_ahead_of_the_clock_is_taken_once_the_clock_is_there() {
 }
 
 /// A change that was refused for good stayed behind for ever, although the peer was mended since.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn every_dead_letter_is_tried_again_by_a_new_syncer() {
     let (edge, hub, line) = pair().await;
     notes::write(&edge, "a", "one").await;
@@ -98,7 +98,7 @@ async fn every_dead_letter_is_tried_again_by_a_new_syncer() {
     assert_eq!(edge.dead_letters().await.unwrap(), []);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn dead_letters_can_be_thrown_away() {
     let (edge, _hub, line) = pair().await;
     notes::write(&edge, "a", "one").await;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use grove_crdt::sync::{Syncer, SyncerBuilder, TransportErrorKind};
-use sea_orm::ConnectionTrait as _;
+use grove_crdt_tests::{TestDatabase, written};
 
 use super::{Line, pair, syncer};
 use crate::notes;
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn an_idle_sync_moves_and_writes_nothing() {
     let (edge, hub, line) = pair().await;
     notes::write(&edge, "a", "from edge").await;
@@ -17,20 +17,17 @@ async fn an_idle_sync_moves_and_writes_nothing() {
     syncer.sync().await.unwrap();
     // What was pushed moved the hub's cursor on; this sync takes note of it.
     syncer.sync().await.unwrap();
-    let before = (notes::rows_written(&edge).await, notes::rows_written(&hub).await);
+    let before = (written(&edge).await, written(&hub).await);
     line.requests();
 
     let idle = syncer.sync().await.unwrap();
 
     assert_eq!(idle.to_string(), "pulled=0 pushed=0 merged=0 conflicts=0");
-    assert_eq!(
-        (notes::rows_written(&edge).await, notes::rows_written(&hub).await),
-        before
-    );
+    assert_eq!((written(&edge).await, written(&hub).await), before);
     assert_eq!(line.requests(), (1, 0), "one pull is what it takes to know");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn nothing_goes_back_where_it_came_from() {
     let (edge, hub, line) = pair().await;
     notes::write(&hub, "a", "from hub").await;
@@ -44,7 +41,7 @@ async fn nothing_goes_back_where_it_came_from() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn pages_are_taken_until_there_are_no_more() {
     let (edge, hub, line) = pair().await;
     for note in 0..7 {
@@ -61,7 +58,7 @@ async fn pages_are_taken_until_there_are_no_more() {
     assert!(pulls >= 4 && pushes >= 4, "{pulls} pulls, {pushes} pushes");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_recreated_peer_is_given_everything_again() {
     let (edge, hub, line) = pair().await;
     notes::write(&edge, "a", "from edge").await;
@@ -82,17 +79,16 @@ async fn a_recreated_peer_is_given_everything_again() {
 
 /// The hub comes back from a backup. It has lost what others sent it since, and what it had written itself and given to
 /// others: it gets back both.
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_restored_peer_is_given_back_what_it_lost() {
-    let (dir, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let database = TestDatabase::new().await;
     let edge = notes::replica("edge").await;
-    let hub = notes::replica_in(dir.path(), "hub").await;
+    let hub = notes::replica_in(&database, "hub").await;
     let line = Line::to(&hub);
     let syncer = syncer(&edge).peer(line.clone()).page_size(2).build().unwrap();
     notes::write(&edge, "before", "from edge").await;
     syncer.sync().await.unwrap();
-    let copy = format!("VACUUM INTO '{}'", backup.path().join("hub").display());
-    hub.connection().execute_unprepared(&copy).await.unwrap();
+    let backup = database.copy().await;
     for note in 0..5 {
         notes::write(&edge, &format!("edge-{note}"), "from edge").await;
         notes::write(&hub, &format!("hub-{note}"), "from hub").await;
@@ -101,7 +97,7 @@ async fn a_restored_peer_is_given_back_what_it_lost() {
 
     line.lead_to(&edge);
     drop(hub);
-    let restored = notes::replica_in(backup.path(), "hub").await;
+    let restored = notes::replica_in(&backup, "hub").await;
     assert_eq!(notes::title(&restored, "edge-0").await, None);
     line.lead_to(&restored);
     // The first round is cut off, and notices nothing that the second would not.
@@ -121,7 +117,7 @@ async fn a_restored_peer_is_given_back_what_it_lost() {
     }
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_peer_recreated_between_pull_and_push_is_noticed() {
     let (edge, hub, line) = pair().await;
     let syncer = syncer(&edge).peer(line.clone()).build().unwrap();
@@ -138,7 +134,7 @@ async fn a_peer_recreated_between_pull_and_push_is_noticed() {
     assert_eq!(notes::title(&hub, "b").await, None);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn push_now_pushes_and_does_not_pull() {
     let (edge, hub, line) = pair().await;
     notes::write(&edge, "a", "from edge").await;
@@ -152,7 +148,7 @@ async fn push_now_pushes_and_does_not_pull() {
     assert_eq!(line.requests(), (0, 0), "there was nothing new");
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_syncer_that_could_not_work_is_not_built() {
     let (edge, hub, line) = pair().await;
     let why = |builder: SyncerBuilder| builder.build().unwrap_err().to_string();

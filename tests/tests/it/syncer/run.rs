@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{pair, syncer};
 use crate::notes;
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn run_syncs_at_every_interval_through_failures_until_it_is_stopped() {
     let (edge, hub, line) = pair().await;
     let interval = Duration::from_millis(20);
@@ -37,7 +37,7 @@ async fn run_syncs_at_every_interval_through_failures_until_it_is_stopped() {
     assert_eq!(line.requests(), (0, 0));
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn run_stops_while_a_peer_takes_its_time() {
     let (edge, _hub, line) = pair().await;
     line.0.pause.store(3_600, Ordering::SeqCst);

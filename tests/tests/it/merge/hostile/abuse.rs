@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{assert_refused, birth, counter, element, hlc, lww, victim, with};
 use crate::merge::support::{carry, push_as, refusal};
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn strings_full_of_sql_are_nothing_but_strings() {
     const SQL: &str = "'); DROP TABLE documents; -- \" ; DELETE FROM _documents_crdt; /* $1 ? :x %s";
     let replica = victim().await;
@@ -36,7 +36,7 @@ async fn strings_full_of_sql_are_nothing_but_strings() {
     assert_eq!(cells(&other, "documents").await, cells(&replica, "documents").await);
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn ten_thousand_bad_changes_spoil_nothing_of_the_good_ones_among_them() {
     let replica = victim().await;
     let mut changes: Vec<_> = (0..10_000).map(|n| with(&lww(), json!({ "value": n }))).collect();
@@ -54,7 +54,7 @@ async fn ten_thousand_bad_changes_spoil_nothing_of_the_good_ones_among_them() {
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn json_nested_too_deep_is_refused_wherever_it_stands() {
     let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
     let flat = (0..20).fold(json!(1), |inner, _| json!([inner]));

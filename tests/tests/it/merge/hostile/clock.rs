@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{assert_refused, birth, death, element, hlc, lww, with};
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_clock_value_must_have_come_from_a_clock_and_not_be_ahead() {
     let ahead = START + 60_000_001;
     let cases = vec![

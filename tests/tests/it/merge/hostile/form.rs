@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::{assert_refused, birth, counter, death, element, hlc, lww, with};
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn what_has_not_the_form_of_a_change_is_malformed() {
     let cases = vec![
         ("no object", json!(7), "malformed"),
@@ -144,7 +144,7 @@ async fn what_has_not_the_form_of_a_change_is_malformed() {
     assert_refused(cases).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn nobody_speaks_for_another_node() {
     let cases = vec![
         (

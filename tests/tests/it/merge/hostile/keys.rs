@@ -1,10 +1,10 @@
 //! Keys: one row has one text, and nothing else is taken for it.
 
 use grove_crdt::Replica;
-use grove_crdt_tests::{START, cells, entities::document, replica_of};
+use grove_crdt_tests::{START, cells, entities::document, replica_of, written};
 use serde_json::json;
 
-use crate::merge::support::{refusal, replica_over, total_changes};
+use crate::merge::support::{refusal, replica_over};
 
 mod seat {
     use grove_crdt::Crdt;
@@ -69,11 +69,11 @@ async fn code(replica: &Replica, table: &str, pk: &str) -> Option<String> {
     Some(refused.code.as_str().to_owned())
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_number_has_one_text() {
     let replica = replica().await;
     refusal(&replica, json!(0)).await;
-    let before = total_changes(&replica).await;
+    let before = written(&replica).await;
     let bad = [
         "",
         " 1",
@@ -104,7 +104,7 @@ async fn a_number_has_one_text() {
         code(&replica, "numbers", &"1".repeat(100_000)).await.as_deref(),
         Some("bad_key")
     );
-    assert_eq!(total_changes(&replica).await, before);
+    assert_eq!(written(&replica).await, before);
     // Beyond 2^53 as well, though JSON readers would not agree on a number.
     for pk in [
         "0",
@@ -117,16 +117,16 @@ async fn a_number_has_one_text() {
     }
     assert_eq!(cells(&replica, "numbers").await.len(), 5);
     assert_eq!(
-        crate::merge::support::number(&replica, "SELECT count(*) FROM numbers").await,
+        grove_crdt_tests::number(&replica, "SELECT count(*) FROM numbers").await,
         5
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_key_of_several_columns_is_a_canonical_array() {
     let replica = replica().await;
     refusal(&replica, json!(0)).await;
-    let before = total_changes(&replica).await;
+    let before = written(&replica).await;
     let bad = [
         "",
         "1",
@@ -153,21 +153,21 @@ async fn a_key_of_several_columns_is_a_canonical_array() {
         code(&replica, "seats", &"[".repeat(500)).await.as_deref(),
         Some("bad_key")
     );
-    assert_eq!(total_changes(&replica).await, before);
+    assert_eq!(written(&replica).await, before);
     for pk in ["[1,\"a\"]", "[-1,\"ä\\\"\"]", "[0,\"\"]"] {
         assert_eq!(code(&replica, "seats", pk).await, None, "{pk}");
     }
     assert_eq!(
-        crate::merge::support::number(&replica, "SELECT count(*) FROM seats").await,
+        grove_crdt_tests::number(&replica, "SELECT count(*) FROM seats").await,
         3
     );
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn a_text_is_its_own_key_while_every_database_can_hold_it() {
     let replica = replica_of::<document::Entity>("a").await;
     refusal(&replica, json!(0)).await;
-    let before = total_changes(&replica).await;
+    let before = written(&replica).await;
     for pk in ["a\0b", "\0", &"x".repeat(513), &"ü".repeat(257), &"x".repeat(1_000_000)] {
         assert_eq!(
             code(&replica, "documents", pk).await.as_deref(),
@@ -175,7 +175,7 @@ async fn a_text_is_its_own_key_while_every_database_can_hold_it() {
             "{pk:.20?}"
         );
     }
-    assert_eq!(total_changes(&replica).await, before);
+    assert_eq!(written(&replica).await, before);
     // An empty text is a text.
     for pk in ["", " ", "doc-1 ", "DOC-1", "𝄞", "[1]", &"x".repeat(512)] {
         assert_eq!(code(&replica, "documents", pk).await, None, "{pk:?}");

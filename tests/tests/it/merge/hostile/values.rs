@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{assert_refused, birth, counter, element, lww, victim, with};
 use crate::merge::support::refusal;
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn values_must_be_of_the_fields_type_and_kind() {
     let cases = vec![
         (
@@ -195,7 +195,7 @@ async fn values_must_be_of_the_fields_type_and_kind() {
     assert_refused(cases).await;
 }
 
-#[tokio::test]
+#[apply(on_each_database!)]
 async fn totals_that_go_back_while_their_clock_goes_on_are_refused() {
     let replica = victim().await;
     let full = with(&counter(), json!({ "counter": { "inc": 50, "dec": 3 } }));

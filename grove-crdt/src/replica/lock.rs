@@ -1,0 +1,108 @@
+//! Records under lock: users' rows first, in key order, then their cells.
+//!
+//! Whoever changes a record holds the lock of its row: a local write by its own statement, a merge by reading the row
+//! first. Then nobody else changes the cells meanwhile. A record without a row has none to lock. On MySQL the gap is
+//! locked, and the counter row lets one transaction at a time at the cells. On PostgreSQL such a record's head is written
+//! whether it changed or not (see [`Batch::claim`](crate::store::shadow::Batch::claim)): of two transactions that do so
+//! at the same time, the second finds out and is run again.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
+
+use crate::{
+    entity::{Table, key},
+    error::Error,
+    replica::Core,
+    store::{
+        dialect, row,
+        shadow::{self, Seen},
+        version::{Numbering, Version},
+    },
+    types::Record,
+};
+
+/// Records that are locked.
+pub(super) struct Locked {
+    /// The version to write under.
+    pub version: Version,
+    /// By table.
+    pub tables: BTreeMap<String, LockedTable>,
+}
+
+/// Those of one table.
+pub(super) struct LockedTable {
+    pub records: HashMap<String, Record>,
+    pub seen: Seen,
+    /// The keys under which there is a row; unknown where writers queue.
+    there: Option<BTreeSet<String>>,
+}
+
+impl LockedTable {
+    /// Whether the record has no row whose lock could be held.
+    pub(super) fn is_without_row(&self, pk: &str) -> bool {
+        self.there.as_ref().is_some_and(|there| !there.contains(pk))
+    }
+}
+
+/// Locks records, given by their tables' names and their keys.
+///
+/// # Errors
+///
+/// A key that is none; a row that appeared in between ([`Error::Contended`]); a failing database.
+pub(super) async fn lock(
+    core: &Core,
+    tx: &DatabaseTransaction,
+    pks: &BTreeMap<String, Vec<String>>,
+) -> Result<Locked, Error> {
+    let queues = dialect::has_one_writer(tx.get_database_backend());
+    let mut rows = BTreeMap::new();
+    if !queues {
+        for (name, pks) in pks {
+            rows.insert(name, there(tx, core.registry.require(name)?, pks).await?);
+        }
+    }
+    let taken = core.numbering.take(tx, None).await?;
+    let mut newest = 0;
+    let mut tables = BTreeMap::new();
+    for (name, pks) in pks {
+        let table = core.registry.require(name)?;
+        let loaded = shadow::read_to_write(tx, &core.registry, table, pks).await?;
+        newest = newest.max(loaded.newest);
+        let locked = LockedTable {
+            records: loaded.records,
+            seen: loaded.seen,
+            there: rows.remove(name),
+        };
+        if dialect::writers_overlap(tx.get_database_backend()) {
+            none_appeared(tx, table, &locked).await?;
+        }
+        tables.insert(name.clone(), locked);
+    }
+    Ok(Locked {
+        version: Numbering::after(taken, newest),
+        tables,
+    })
+}
+
+/// The keys under which there are rows, which are locked now.
+async fn there(tx: &DatabaseTransaction, table: &Table, pks: &[String]) -> Result<BTreeSet<String>, Error> {
+    let keys = pks.iter().map(|pk| key::parse(table, pk));
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    Ok(row::read(tx, table, &keys).await?.into_keys().collect())
+}
+
+/// A record that lives and had no row when rows were locked may have got one before its cells were read.
+async fn none_appeared(tx: &DatabaseTransaction, table: &Table, locked: &LockedTable) -> Result<(), Error> {
+    let alive = locked.records.iter().filter(|(_, record)| record.is_alive());
+    let without: Vec<_> = alive
+        .map(|(pk, _)| pk.clone())
+        .filter(|pk| locked.is_without_row(pk))
+        .collect();
+    if without.is_empty() || there(tx, table, &without).await?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Contended {
+        table: table.name.clone(),
+    })
+}

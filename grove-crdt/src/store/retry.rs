@@ -1,0 +1,80 @@
+//! Trying again what failed only because another transaction was in the way.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use sea_orm::DbErr;
+
+use crate::{
+    error::{CONTENDED, Error},
+    store::driver_error::{Code, DriverError},
+};
+
+/// How often something is tried.
+const ATTEMPTS: u32 = 12;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// An error that may be gone when the transaction is run again.
+pub(crate) trait Transient {
+    fn is_transient(&self) -> bool;
+}
+
+impl Transient for DbErr {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Custom(text) => text.ends_with(CONTENDED),
+            error => is_passing(error),
+        }
+    }
+}
+
+impl Transient for Error {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Contended { .. } => true,
+            Self::Database(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a database says that it ended a deadlock, could not serialize transactions, or would not wait for a lock.
+fn is_passing(error: &DbErr) -> bool {
+    match DriverError::of(error).map(|error| error.code) {
+        // SQLITE_BUSY_SNAPSHOT. Other kinds of being busy have waited long enough already.
+        Some(Code::Sqlite(code)) => code == 517,
+        // Failure to serialize, deadlock, lock not available.
+        Some(Code::Postgres(state)) => matches!(state.as_str(), "40001" | "40P01" | "55P03"),
+        // Deadlock, lock wait timeout, record changed since it was read, deadlock of a distributed transaction, `NOWAIT`.
+        Some(Code::MySql(number, _)) => matches!(number, 1213 | 1205 | 1020 | 1614 | 3572),
+        None => false,
+    }
+}
+
+/// Attempts at one thing.
+#[derive(Debug, Default)]
+pub(crate) struct Attempts {
+    failed: u32,
+}
+
+impl Attempts {
+    /// Waits a while after a failure, longer each time and never as long as others do.
+    ///
+    /// # Errors
+    ///
+    /// The failure itself, when it will not pass, or this was the last attempt.
+    pub(crate) async fn after<E: Transient + std::fmt::Display>(&mut self, error: E) -> Result<(), E> {
+        self.failed += 1;
+        if self.failed >= ATTEMPTS || !error.is_transient() {
+            return Err(error);
+        }
+        let longest = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.saturating_pow(self.failed));
+        let pause = rand::rng().random_range(Duration::ZERO..=longest);
+        tracing::debug!(attempt = self.failed, ?pause, %error, "trying a transaction again");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+

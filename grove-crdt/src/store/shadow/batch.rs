@@ -1,0 +1,170 @@
+//! Changes to the cells of a table, written set-wise.
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr,
+    sea_query::{Alias, Expr, OnConflict, Query},
+};
+
+use crate::{
+    clock::Hlc,
+    entity::Table,
+    error::Error,
+    store::{
+        chunks, chunks_of_size, dialect,
+        schema::{shadow_name, shadow_ref},
+        shadow::{COLUMNS, Content, Seen, Stored, form},
+        version::Version,
+    },
+    types::{CellKey, Head, Record},
+};
+
+/// Changes to the cells of a table.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    puts: Vec<(Stored, Option<String>)>,
+    removals: Vec<(String, CellKey)>,
+}
+
+impl Batch {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.removals.is_empty()
+    }
+
+    /// Adds what made `before` into `after`. `via` names, for a cell that is just as a peer sent it, that peer.
+    pub(crate) fn record(
+        &mut self,
+        pk: &str,
+        before: &Record,
+        after: &Record,
+        via: impl Fn(&CellKey, &Content) -> Option<String>,
+    ) {
+        let mut put = |key: CellKey, content: Content| {
+            let via = via(&key, &content);
+            let pk = pk.to_owned();
+            self.puts.push((Stored { pk, key, content }, via));
+        };
+        if let Some(head) = after.head()
+            && before.head() != Some(head)
+        {
+            put(CellKey::new("", ""), Content::Head(head.clone()));
+        }
+        for (key, cell) in after.cells() {
+            if before.cells().get(key) != Some(cell) {
+                put(key.clone(), Content::Cell(cell.clone()));
+            }
+        }
+        for key in before.cells().keys() {
+            if !after.cells().contains_key(key) {
+                self.removals.push((pk.to_owned(), key.clone()));
+            }
+        }
+    }
+
+    /// Writes the record's head too, changed or not, so that another transaction that does the same finds out. Whoever
+    /// holds no lock on the record's row has to; where writers queue, nobody has to.
+    ///
+    /// To be called right after [`Self::record`]. A record without a head gets a placeholder, which is no part of its state.
+    pub(crate) fn claim(&mut self, backend: DbBackend, pk: &str, record: &Record) {
+        // The record's own puts are the last ones.
+        let mut puts = self
+            .puts
+            .iter()
+            .rev()
+            .map(|(put, _)| put)
+            .take_while(|put| put.pk == pk);
+        if !dialect::writers_overlap(backend) || puts.any(|put| put.key.field.is_empty()) {
+            return;
+        }
+        let placeholder = || Head {
+            epoch: 0,
+            hlc: Hlc::baseline(),
+            birth: None,
+        };
+        let head = record.head().cloned().unwrap_or_else(placeholder);
+        let stored = Stored {
+            pk: pk.to_owned(),
+            key: CellKey::new("", ""),
+            content: Content::Head(head),
+        };
+        self.puts.push((stored, None));
+    }
+}
+
+/// Writes a batch under one version.
+///
+/// # Errors
+///
+/// [`Error::Contended`] when another transaction has written one of the cells since they were read, as `seen` tells.
+pub(crate) async fn write<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    version: Version,
+    batch: &Batch,
+    seen: &Seen,
+) -> Result<(), Error> {
+    remove(conn, table, &batch.removals).await?;
+    let mut conflict = OnConflict::columns(["pk", "field", "cell"]);
+    conflict.update_columns(COLUMNS.into_iter().skip(3));
+    if let Some(unchanged) = unchanged(table, version, seen) {
+        conflict.action_and_where(unchanged);
+    }
+    let rows: Vec<_> = batch
+        .puts
+        .iter()
+        .map(|(stored, via)| form::values(table, stored, version, via.as_deref()))
+        .collect();
+    for chunk in chunks_of_size(&rows, COLUMNS.len(), form::size) {
+        let mut insert = Query::insert();
+        insert.into_table(shadow_ref(table)).columns(COLUMNS);
+        for row in chunk {
+            insert.values_panic(row.clone());
+        }
+        let written = conn
+            .execute(insert.on_conflict(conflict.clone()))
+            .await?
+            .rows_affected();
+        if seen.0.is_some() && usize::try_from(written) != Ok(chunk.len()) {
+            return Err(Error::Contended {
+                table: table.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// That a cell is as it was when the cells were read, or this transaction's own: the transaction that wrote it had ended by
+/// then.
+fn unchanged(table: &Table, version: Version, seen: &Seen) -> Option<Expr> {
+    let (Version::OwnId { offset }, Some(snapshot)) = (version, &seen.0) else {
+        return None;
+    };
+    let stands = Expr::col((Alias::new(shadow_name(&table.name)), Alias::new("version")));
+    Some(Expr::cust_with_exprs(
+        format!(
+            "($1 = pg_current_xact_id()::text::bigint + {offset} \
+             OR pg_visible_in_snapshot(greatest($2 - {offset}, 0)::text::xid8, $3::text::pg_snapshot))"
+        ),
+        [stands.clone(), stands, Expr::val(snapshot.as_str())],
+    ))
+}
+
+/// Forgets cells.
+pub(crate) async fn remove<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    cells: &[(String, CellKey)],
+) -> Result<(), DbErr> {
+    for chunk in chunks(cells, 3) {
+        let keys = chunk.iter().map(|(pk, key)| {
+            let parts = [pk.as_str(), key.field.as_str(), key.cell.as_str()];
+            parts.map(Expr::val).into()
+        });
+        let columns = ["pk", "field", "cell"].map(Expr::col).into();
+        let delete = Query::delete()
+            .from_table(shadow_ref(table))
+            .and_where(dialect::among(conn.get_database_backend(), columns, keys.collect()))
+            .take();
+        conn.execute(&delete).await?;
+    }
+    Ok(())
+}

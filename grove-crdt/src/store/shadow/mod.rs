@@ -1,0 +1,248 @@
+//! Shadow tables: the cells of a table's records.
+
+mod batch;
+mod form;
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::{
+    ConnectionTrait, DbBackend,
+    sea_query::{Expr, ExprTrait as _, Query, SelectStatement, UnionType},
+};
+
+pub(crate) use batch::{Batch, remove, write};
+pub(in crate::store) use form::{parse_as, tagged};
+
+use crate::{
+    clock::{Hlc, NodeId},
+    entity::{Registry, Table},
+    error::Error,
+    store::{chunks, dialect, schema::shadow_ref, version},
+    types::{Cell, CellKey, Head, Record},
+};
+
+const COLUMNS: [&str; 10] = [
+    "pk",
+    "field",
+    "cell",
+    "epoch",
+    "hlc_ts",
+    "hlc_counter",
+    "node_id",
+    "state",
+    "version",
+    "via",
+];
+
+/// One cell as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Stored {
+    pub pk: String,
+    pub key: CellKey,
+    pub content: Content,
+}
+
+/// What a stored cell holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Content {
+    Head(Head),
+    Cell(Cell),
+}
+
+/// The records asked for, and the newest version at that moment, where versions follow the newest.
+pub(crate) struct Loaded {
+    pub records: HashMap<String, Record>,
+    pub newest: i64,
+    pub seen: Seen,
+}
+
+/// The snapshot in which cells were read, where another transaction may write them before this one does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen(Option<String>);
+
+/// Reads whole records. Those that don't exist come back empty. One statement per 32,000 keys.
+pub(crate) async fn read<C: ConnectionTrait>(
+    conn: &C,
+    registry: &Registry,
+    table: &Table,
+    pks: &[String],
+) -> Result<Loaded, Error> {
+    load(conn, registry, table, pks, |_, _| {}).await
+}
+
+/// As [`read`], to write them afterwards: what is read is what is there, whatever snapshot the transaction has.
+pub(crate) async fn read_to_write<C: ConnectionTrait>(
+    conn: &C,
+    registry: &Registry,
+    table: &Table,
+    pks: &[String],
+) -> Result<Loaded, Error> {
+    load(conn, registry, table, pks, dialect::read_newest).await
+}
+
+async fn load<C: ConnectionTrait>(
+    conn: &C,
+    registry: &Registry,
+    table: &Table,
+    pks: &[String],
+    lock: fn(&mut SelectStatement, DbBackend),
+) -> Result<Loaded, Error> {
+    let backend = conn.get_database_backend();
+    let mut parts: HashMap<String, (Option<Head>, BTreeMap<CellKey, Cell>)> =
+        pks.iter().map(|pk| (pk.clone(), Default::default())).collect();
+    let (mut newest, mut seen) = (0, Seen::default());
+    for (index, chunk) in chunks(pks, 1).enumerate() {
+        let mut query = select(table);
+        query.and_where(Expr::col("pk").is_in(chunk.iter().map(String::as_str)));
+        lock(&mut query, backend);
+        if index == 0
+            && let Some(circumstances) = circumstances(registry, backend)
+        {
+            query.union(UnionType::All, circumstances);
+        }
+        for row in conn.query_all(&query).await? {
+            let Some(pk) = row.try_get_by_index::<Option<String>>(0)? else {
+                newest = row.try_get_by_index::<Option<i64>>(8)?.unwrap_or_default();
+                seen = Seen(row.try_get_by_index(7)?);
+                continue;
+            };
+            let stored = form::parse(table, pk, &row)?;
+            let record = parts.entry(stored.pk).or_default();
+            match stored.content {
+                Content::Head(head) if head.epoch == 0 => {}
+                Content::Head(head) => record.0 = Some(head),
+                Content::Cell(cell) => drop(record.1.insert(stored.key, cell)),
+            }
+        }
+    }
+    let records = parts
+        .into_iter()
+        .map(|(pk, (head, cells))| (pk, Record::stored(head, cells)))
+        .collect();
+    Ok(Loaded { records, newest, seen })
+}
+
+pub(super) fn select(table: &Table) -> SelectStatement {
+    Query::select().columns(COLUMNS).from(shadow_ref(table)).take()
+}
+
+/// A row of a shadow's shape that has no key, to be read along with the cells: the newest version where versions follow
+/// it, the snapshot where writers overlap.
+fn circumstances(registry: &Registry, backend: DbBackend) -> Option<SelectStatement> {
+    let mut query = Query::select();
+    for column in COLUMNS {
+        query.expr(match (column, backend) {
+            ("version", DbBackend::Sqlite) => Expr::col("newest"),
+            ("state", DbBackend::Postgres) => Expr::cust("pg_current_snapshot()::text"),
+            _ => Expr::null(),
+        });
+    }
+    match backend {
+        DbBackend::Sqlite => Some(
+            query
+                .from_subquery(version::newest_query(registry, None), "newest_version")
+                .take(),
+        ),
+        DbBackend::Postgres => Some(query),
+        _ => None,
+    }
+}
+
+/// A place in a table's commit order.
+pub(crate) struct Place<'a> {
+    pub version: i64,
+    /// Within the version: after this cell of this row.
+    pub after: Option<(&'a str, &'a CellKey)>,
+}
+
+/// A cell with its version.
+pub(crate) struct Versioned {
+    pub version: i64,
+    pub stored: Stored,
+}
+
+/// The first `limit` cells after a place and below a version, in the order of version and key, but for those that came
+/// from `not_via`.
+pub(crate) async fn page<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    after: &Place<'_>,
+    below: Option<i64>,
+    not_via: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Versioned>, Error> {
+    let mut query = select(table);
+    let later = Expr::col("version").gt(after.version);
+    query.and_where(match after.after {
+        None => later,
+        Some((pk, key)) => later.or(Expr::col("version").eq(after.version).and(
+            Expr::tuple([Expr::col("pk"), Expr::col("field"), Expr::col("cell")]).gt(Expr::tuple([
+                Expr::val(pk),
+                Expr::val(key.field.as_str()),
+                Expr::val(key.cell.as_str()),
+            ])),
+        )),
+    });
+    // Placeholders are no changes.
+    query.and_where(Expr::col("epoch").gt(0));
+    if let Some(below) = below {
+        query.and_where(Expr::col("version").lt(below));
+    }
+    if let Some(peer) = not_via {
+        query.and_where(Expr::col("via").is_null().or(Expr::col("via").ne(peer)));
+    }
+    for column in ["version", "pk", "field", "cell"] {
+        query.order_by(column, sea_orm::Order::Asc);
+    }
+    query.limit(limit as u64);
+    let rows = conn.query_all(&query).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Versioned {
+                version: row.try_get_by_index(8)?,
+                stored: form::parse(table, row.try_get_by_index(0)?, row)?,
+            })
+        })
+        .collect()
+}
+
+/// The newest clock value in a table's cells.
+pub(crate) async fn newest_clock<C: ConnectionTrait>(conn: &C, table: &Table) -> Result<Option<Hlc>, Error> {
+    let mut query = Query::select();
+    query
+        .columns(["hlc_ts", "hlc_counter", "node_id"])
+        .from(shadow_ref(table));
+    for column in ["hlc_ts", "hlc_counter", "node_id"] {
+        query.order_by(column, sea_orm::Order::Desc);
+    }
+    let Some(row) = conn.query_one(query.limit(1)).await? else {
+        return Ok(None);
+    };
+    let counter: i64 = row.try_get_by_index(1)?;
+    Ok(Some(Hlc {
+        ts: row.try_get_by_index(0)?,
+        counter: u32::try_from(counter).unwrap_or(u32::MAX),
+        node: NodeId::stored(&row.try_get_by_index::<String>(2)?)?,
+    }))
+}
+
+/// The keys of living or dead records after `after`, in key order.
+pub(crate) async fn keys_after<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    after: Option<&str>,
+    limit: u64,
+) -> Result<Vec<String>, Error> {
+    let mut query = Query::select();
+    query
+        .column("pk")
+        .from(shadow_ref(table))
+        .and_where(Expr::col("field").eq(""))
+        .order_by("pk", sea_orm::Order::Asc)
+        .limit(limit);
+    if let Some(after) = after {
+        query.and_where(Expr::col("pk").gt(after));
+    }
+    let rows = conn.query_all(&query).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+}

@@ -1,0 +1,192 @@
+//! One test on each database.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use proptest::{
+    strategy::Strategy,
+    test_runner::{Config, TestRunner},
+};
+use sea_orm::DbBackend;
+use tokio::runtime::{Builder, Runtime};
+
+use super::server;
+
+/// Runs a test on each database: `name::sqlite`, `name::postgres` and `name::mysql`, the last on MariaDB or MySQL.
+///
+/// ```
+/// use grove_crdt_tests::{apply, new_database, on_each_database};
+///
+/// #[apply(on_each_database!)]
+/// async fn a_database_answers() {
+///     new_database().await.ping().await.unwrap();
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A database that can't be reached is skipped, and the test says so, unless `GROVE_REQUIRE_DATABASES` is 1. Where they
+/// are is told by `GROVE_TEST_POSTGRES_URL` and `GROVE_TEST_MYSQL_URL`.
+#[macro_export]
+macro_rules! on_each_database {
+    ($($test:tt)*) => {
+        $crate::database_tests! { run: sqlite Sqlite, postgres Postgres, mysql MySql; $($test)* }
+    };
+}
+
+/// [`on_each_database!`](crate::on_each_database), with several threads at the test's tasks.
+#[macro_export]
+macro_rules! on_each_database_with_threads {
+    ($($test:tt)*) => {
+        $crate::database_tests! { run_with_threads: sqlite Sqlite, postgres Postgres, mysql MySql; $($test)* }
+    };
+}
+
+/// [`on_each_database!`](crate::on_each_database) but MySQL: for tests of what it does not have.
+#[macro_export]
+macro_rules! on_sqlite_and_postgres {
+    ($($test:tt)*) => {
+        $crate::database_tests! { run: sqlite Sqlite, postgres Postgres; $($test)* }
+    };
+}
+
+/// What the macros above have in common. A test that is no `async fn` is told the database, and has to begin what it does
+/// there itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! database_tests {
+    ($run:ident: $($name:ident $backend:ident),*; $(#[$meta:meta])* async fn $test:ident() $body:block) => {
+        $(#[$meta])*
+        async fn $test() $body
+
+        mod $test {
+            $(
+                #[test]
+                fn $name() {
+                    $crate::database::$run($crate::database::DbBackend::$backend, super::$test);
+                }
+            )*
+        }
+    };
+    ($run:ident: $($name:ident $kind:ident),*; $(#[$meta:meta])* fn $test:ident($backend:ident: DbBackend) $body:block) => {
+        $(#[$meta])*
+        fn $test($backend: $crate::database::DbBackend) $body
+
+        mod $test {
+            $(
+                #[test]
+                fn $name() {
+                    super::$test($crate::database::DbBackend::$kind);
+                }
+            )*
+        }
+    };
+}
+
+/// A test on one database, and what is to be cleared away when it ends.
+#[derive(Debug)]
+pub(super) struct Test {
+    pub(super) backend: DbBackend,
+    /// The names of its databases.
+    pub(super) databases: Mutex<Vec<String>>,
+}
+
+thread_local! {
+    /// The test of which this thread is a part.
+    static CURRENT: RefCell<Option<Arc<Test>>> = const { RefCell::new(None) };
+}
+
+/// The test that runs on this thread, if it was started by [`run`].
+pub(super) fn current() -> Option<Arc<Test>> {
+    CURRENT.with_borrow(Option::clone)
+}
+
+/// Clears away what a test leaves behind, however it ends.
+struct Scope(Arc<Test>);
+
+impl Scope {
+    fn new(backend: DbBackend) -> Self {
+        let test = Arc::new(Test {
+            backend,
+            databases: Mutex::default(),
+        });
+        CURRENT.set(Some(test.clone()));
+        Self(test)
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+        let databases = std::mem::take(&mut *self.0.databases.lock().unwrap_or_else(PoisonError::into_inner));
+        server::drop_all(self.0.backend, databases);
+    }
+}
+
+/// Whether tests can run on this database. Says why, if they can't.
+///
+/// # Panics
+///
+/// They can't, although `GROVE_REQUIRE_DATABASES` is 1.
+pub fn available(backend: DbBackend) -> bool {
+    let Err(why) = server::reachable(backend) else {
+        return true;
+    };
+    let required = std::env::var("GROVE_REQUIRE_DATABASES").is_ok_and(|required| required == "1");
+    assert!(!required, "{why}");
+    println!("skipped: {why}");
+    false
+}
+
+/// Runs a test on a database, on this thread.
+pub fn run<F: Future<Output = ()>>(backend: DbBackend, test: impl FnOnce() -> F) {
+    run_on(Builder::new_current_thread(), backend, test);
+}
+
+/// Runs a test on a database, its tasks on threads of their own.
+pub fn run_with_threads<F: Future<Output = ()>>(backend: DbBackend, test: impl FnOnce() -> F) {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(4);
+    run_on(builder, backend, test);
+}
+
+/// Runs a test with so many values drawn at random, and with smaller ones when it fails. On a server with fewer, since each
+/// run has databases of its own.
+pub fn for_all<S, F>(backend: DbBackend, values: &S, cases: u32, test: impl Fn(S::Value) -> F)
+where
+    S: Strategy,
+    F: Future<Output = ()>,
+{
+    if !available(backend) {
+        return;
+    }
+    let cases = if backend == DbBackend::Sqlite {
+        cases
+    } else {
+        cases / 10
+    };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let tested = TestRunner::new(config).run(values, |value| {
+        run(backend, || test(value));
+        Ok(())
+    });
+    tested.unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn run_on<F: Future<Output = ()>>(mut builder: Builder, backend: DbBackend, test: impl FnOnce() -> F) {
+    if !available(backend) {
+        return;
+    }
+    // Dropped after the runtime, and with it the last connections to the databases.
+    let scope = Scope::new(backend);
+    let current = scope.0.clone();
+    let builder = builder.enable_all();
+    builder.on_thread_start(move || CURRENT.set(Some(current.clone())));
+    let runtime: Runtime = builder.build().expect("a runtime");
+    runtime.block_on(test());
+}

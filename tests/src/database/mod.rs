@@ -1,0 +1,98 @@
+//! The databases of a test.
+
+mod each;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+pub use each::{for_all, run, run_with_threads};
+pub use sea_orm::DbBackend;
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
+
+/// The database that this test runs on. SQLite, unless [`on_each_database!`](crate::on_each_database) says otherwise.
+pub fn backend() -> DbBackend {
+    each::current().map_or(DbBackend::Sqlite, |test| test.backend)
+}
+
+/// A new, empty database, and a pool of connections to it. On SQLite it is in memory.
+pub async fn new_database() -> DatabaseConnection {
+    match backend() {
+        // One connection, so that all see the same.
+        DbBackend::Sqlite => open(ConnectOptions::new("sqlite::memory:"), 1).await,
+        _ => connect(&server::create().await).await,
+    }
+}
+
+/// A pool of connections to the database at this URL.
+pub async fn connect(url: &str) -> DatabaseConnection {
+    let db = open(ConnectOptions::new(url), 8).await;
+    if db.get_database_backend() == DbBackend::Sqlite {
+        for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL"] {
+            db.execute_unprepared(pragma).await.expect("a setting of SQLite");
+        }
+    }
+    db
+}
+
+async fn open(mut options: ConnectOptions, most: u32) -> DatabaseConnection {
+    options.max_connections(most).min_connections(0).sqlx_logging(false);
+    Database::connect(options).await.expect("a database")
+}
+
+/// A database that can be connected to again and again, also by another process. On SQLite it is a file.
+///
+/// It goes at the end of the test, a file when this is dropped.
+#[derive(Debug)]
+pub struct TestDatabase {
+    url: String,
+    dir: Option<tempfile::TempDir>,
+}
+
+impl TestDatabase {
+    /// A new, empty database.
+    pub async fn new() -> Self {
+        if backend() != DbBackend::Sqlite {
+            let (url, dir) = (server::create().await, None);
+            return Self { url, dir };
+        }
+        let dir = tempfile::tempdir().expect("a directory for the database");
+        let url = format!("sqlite://{}?mode=rwc", file(dir.path()).display());
+        Self { url, dir: Some(dir) }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The file of a SQLite database.
+    ///
+    /// # Panics
+    ///
+    /// It is no SQLite database.
+    pub fn path(&self) -> PathBuf {
+        file(self.dir.as_ref().expect("a SQLite database").path())
+    }
+
+    /// A pool of connections to it.
+    pub async fn connect(&self) -> DatabaseConnection {
+        connect(&self.url).await
+    }
+
+    /// Another database with all that this one holds, like a backup that is restored.
+    pub async fn copy(&self) -> Self {
+        if self.dir.is_none() {
+            let (url, dir) = (server::copy(&self.url).await, None);
+            return Self { url, dir };
+        }
+        let copy = Self::new().await;
+        let vacuum = format!("VACUUM INTO '{}'", copy.path().display());
+        let db = self.connect().await;
+        db.execute_unprepared(&vacuum).await.expect("a copy");
+        copy
+    }
+}
+
+fn file(dir: &Path) -> PathBuf {
+    dir.join("test.db")
+}
