@@ -38,7 +38,7 @@ pub(super) async fn before(
     let given = rows.of(&names).await?;
     let conflicts = conflicts(&rows, catalog, &names)?;
     let Some(keys) = given.as_ref().and_then(|keys| all_given(keys)) else {
-        watch.made_keys = Some(MadeKeys::new(&rows, given.as_deref())?);
+        watch.made_keys = Some(MadeKeys::new(&rows)?);
         return Ok(());
     };
     let mut watched = 0;

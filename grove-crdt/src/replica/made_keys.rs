@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use sea_orm::{DatabaseTransaction, DbBackend, ExecResult, Value};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Value};
 
 use crate::{
     entity::Table,
     error::Error,
     replica::{
-        given::{Given, Rows, is_integer},
+        given::{Rows, is_integer, number_for},
         session::Answer,
         statement::refusal,
     },
@@ -19,24 +19,21 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct MadeKeys {
     table: Arc<Table>,
-    backend: DbBackend,
-    /// How many rows it inserts, when that can be told.
-    rows: Option<usize>,
-    /// Whether every key is made, and none is given.
-    all: bool,
+    /// The table's name as the statement has it.
+    text: String,
+    /// Whether it inserts one row.
+    single: bool,
 }
 
 impl MadeKeys {
     /// # Errors
     ///
     /// The keys can't be found when it has run.
-    pub(super) fn new(rows: &Rows<'_>, given: Option<&[Vec<Given>]>) -> Result<Self, Error> {
-        let is_made = |key: &Vec<Given>| key.iter().any(|part| !matches!(part, Given::Value(_)));
+    pub(super) fn new(rows: &Rows<'_>) -> Result<Self, Error> {
         let keys = Self {
             table: rows.table.clone(),
-            backend: rows.backend(),
-            rows: rows.count(),
-            all: given.is_none_or(|keys| keys.iter().all(is_made)),
+            text: rows.write.target().text.clone(),
+            single: rows.count() == Some(1),
         };
         if rows.may_exist() {
             return Err(refusal(
@@ -47,7 +44,7 @@ impl MadeKeys {
                 "give the keys",
             ));
         }
-        if keys.backend == DbBackend::Postgres && rows.insert.returning.is_none() {
+        if rows.insert.returning.is_none() && !(keys.single && keys.is_number()) {
             return Err(keys.unknown());
         }
         Ok(keys)
@@ -57,14 +54,14 @@ impl MadeKeys {
         &self.table
     }
 
+    fn is_number(&self) -> bool {
+        self.table.key.len() == 1 && self.table.key_columns().all(is_integer)
+    }
+
     fn unknown(&self) -> Error {
-        let instead = match self.backend {
-            DbBackend::MySql => "insert the rows one by one, or give the keys",
-            _ => "let it return them (`exec`, `exec_with_returning`), or give the keys",
-        };
         refusal(
             format!("an insert into `{}` whose keys the database makes", self.table.name),
-            instead,
+            "let it return them (`exec`, `exec_with_returning`), insert the rows one by one, or give the keys",
         )
     }
 
@@ -72,10 +69,19 @@ impl MadeKeys {
     pub(super) async fn find(&self, tx: &DatabaseTransaction, answer: &Answer) -> Result<Vec<Vec<Value>>, Error> {
         match answer {
             Answer::Executed(result) if result.rows_affected() == 0 => Ok(Vec::new()),
-            // There is no such thing as its last key.
-            Answer::Executed(_) if self.backend == DbBackend::Postgres => Err(self.unknown()),
-            Answer::Executed(result) => self.counted(tx, result).await,
-            Answer::One(_) if self.rows != Some(1) => Err(self.unknown()),
+            Answer::Executed(result) if self.single && self.is_number() => {
+                let id = match tx.get_database_backend() {
+                    // There is no such thing as its last key.
+                    DbBackend::Postgres => self.last_of_sequence(tx).await?,
+                    _ => i64::try_from(result.last_insert_id()).ok(),
+                };
+                let id = id.filter(|id| *id != 0);
+                let mut columns = self.table.key_columns();
+                let key = columns.next().zip(id).and_then(|(column, id)| number_for(column, id));
+                Ok(vec![vec![key.ok_or_else(|| self.unknown())?]])
+            }
+            Answer::One(_) if !self.single => Err(self.unknown()),
+            Answer::Executed(_) => Err(self.unknown()),
             Answer::One(_) | Answer::All(_) => self.returned(answer),
         }
     }
@@ -89,28 +95,13 @@ impl MadeKeys {
         keys.collect()
     }
 
-    /// The keys that were counted up.
-    async fn counted(&self, tx: &DatabaseTransaction, result: &ExecResult) -> Result<Vec<Vec<Value>>, Error> {
-        let id = i64::try_from(result.last_insert_id()).ok();
-        let is_number = self.table.key.len() == 1 && self.table.key_columns().all(is_integer);
-        let Some(id) = id.filter(|id| is_number && *id != 0) else {
-            return Err(self.unknown());
-        };
-        match i64::try_from(result.rows_affected()).unwrap_or(i64::MAX) {
-            1 => Ok(vec![vec![id.into()]]),
-            // The first is told. An insert whose rows are known before it begins takes the next ones in one go.
-            rows if self.backend == DbBackend::MySql && self.all && self.rows.is_some() => {
-                let step = increment(tx).await?;
-                Ok((0..rows).map(|n| vec![(id + n * step).into()]).collect())
-            }
-            _ => Err(self.unknown()),
-        }
+    /// What the key's sequence gave last, to this connection.
+    async fn last_of_sequence(&self, tx: &DatabaseTransaction) -> Result<Option<i64>, Error> {
+        let sql = "SELECT currval(pg_get_serial_sequence($1, $2)::regclass)".to_owned();
+        let columns = self.table.key_columns().map(|column| column.name.as_str().into());
+        let values = std::iter::once(self.text.as_str().into()).chain(columns);
+        let found = query_text(tx, sql, values.collect()).await?;
+        let id = found.first().map(|row| row.try_get_by_index(0)).transpose()?;
+        Ok(id.flatten())
     }
-}
-
-async fn increment(tx: &DatabaseTransaction) -> Result<i64, Error> {
-    let sql = "SELECT CAST(@@auto_increment_increment AS SIGNED)".to_owned();
-    let found = query_text(tx, sql, Vec::new()).await?;
-    let step = found.first().map(|row| row.try_get_by_index(0));
-    Ok(step.transpose()?.unwrap_or(1))
 }

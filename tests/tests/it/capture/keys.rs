@@ -259,7 +259,7 @@ async fn several_keys_that_nobody_tells_are_refused() {
         assert!(error.contains("whose keys the database makes"), "{text}: {error}");
         let tx = replica.begin().await.unwrap();
         tx.execute_raw(sql(text, [])).await.unwrap_err();
-        tx.commit().await.expect_err("a commit of what was not recorded");
+        tx.commit().await.unwrap();
     }
     assert!(cells(&replica, "tickets").await.is_empty());
     assert!(ticket::Entity::find().all(&replica).await.unwrap().is_empty());
