@@ -68,7 +68,10 @@
 //! - `client` (default): [`HttpTransport`](transport::HttpTransport), on reqwest with rustls.
 //! - `server` (default): [`SyncServer`](server::SyncServer), on axum.
 //!
-//! The database driver and the async runtime are chosen through SeaORM's features; the runtime has to be tokio.
+//! - `sqlite`, `postgres`, `mysql`: SeaORM's drivers. The same as enabling `sqlx-sqlite` and so on for `sea-orm` itself.
+//! - `migration`: the shadow tables as a migration of `sea-orm-migration`.
+//!
+//! The async runtime is chosen through SeaORM's features, and has to be tokio (`runtime-tokio`, with TLS or without).
 //!
 //! # Merging
 //!
@@ -89,6 +92,8 @@ mod clock;
 mod entity;
 mod error;
 pub mod hooks;
+#[cfg(feature = "migration")]
+pub mod migration;
 pub mod prelude;
 mod replica;
 #[cfg(feature = "server")]

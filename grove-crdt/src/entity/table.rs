@@ -66,6 +66,18 @@ impl Column {
             Err(format!("{json} is not a value of this column's type"))
         }
     }
+
+    /// The form in which a value that came from elsewhere is kept in the record: the same on every node, also where this
+    /// column can't hold it exactly.
+    pub(crate) fn normal(&self, json: &serde_json::Value) -> Result<serde_json::Value, String> {
+        self.decode(json)?;
+        codec::normal(json, &self.value_type)
+    }
+
+    /// The form that a value takes by going through this column's type: a `f32` has fewer digits than a `f64`.
+    pub(crate) fn narrowed(&self, json: &serde_json::Value) -> Result<serde_json::Value, String> {
+        codec::encode(&self.decode(json)?)
+    }
 }
 
 type Decode = dyn Fn(&QueryResult) -> Result<Row, DbErr> + Send + Sync;

@@ -8,6 +8,7 @@ use std::{
 
 use sea_orm::DatabaseTransaction;
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::{
     entity::{Row, Table, key},
@@ -18,8 +19,9 @@ use crate::{
         core::{Ending, transact},
         effect::{Changed, FieldChange, Pending, field_value},
         lock::lock,
+        shown,
     },
-    store::{parked, progress, row, shadow, version::Numbering},
+    store::{inexact::Inexact, parked, progress, row, shadow, version::Numbering},
     types::{Kind, Record, canonical},
 };
 
@@ -232,6 +234,10 @@ async fn record_rows(
     let loaded = shadow::read_to_write(tx, &core.registry, table, &pks).await?;
     let parked = parked_keys(tx, table).await?;
     let at = core.clock.tick(newest_clock(&loaded.records).as_ref());
+    let known = rows
+        .iter()
+        .filter_map(|(pk, row)| Some((pk, loaded.records.get(pk)?, row)));
+    let shown = shown::notes_on(core, tx, table, known).await?;
     let mut batch = shadow::Batch::default();
     for (pk, row) in rows {
         report.rows += 1;
@@ -246,8 +252,8 @@ async fn record_rows(
         if before.head().is_none() {
             after.adopted(birth_of(table, &row)?);
             report.adopted += 1;
-        } else if let Some(pending) = what_differs(table, before, &row, &mut after)? {
-            apply(table, &pk, &mut after, &pending, Some(&row), &at)?;
+        } else if let Some(pending) = what_differs(table, &pk, before, &row, &mut after, &shown)? {
+            apply(table, &pk, &mut after, &pending, Some(&row), &at, &shown)?;
             report.changed += 1;
         } else if after != *before {
             report.changed += 1;
@@ -267,7 +273,14 @@ fn newest_clock(records: &HashMap<String, Record>) -> Option<crate::clock::Hlc> 
 }
 
 /// What was done to a row behind the replica's back. Fields that the record does not know yet join it as baselines.
-fn what_differs(table: &Table, record: &Record, row: &Row, after: &mut Record) -> Result<Option<Pending>, Error> {
+fn what_differs(
+    table: &Table,
+    pk: &str,
+    record: &Record,
+    row: &Row,
+    after: &mut Record,
+    shown: &Inexact,
+) -> Result<Option<Pending>, Error> {
     if !record.is_alive() {
         return Ok(Some(Pending {
             born: true,
@@ -284,7 +297,10 @@ fn what_differs(table: &Table, record: &Record, row: &Row, after: &mut Record) -
     for (index, column, kind) in table.replicated() {
         let stands = field_value(table, row, index)?;
         let recorded = after.value(&column.name, kind).ok().flatten();
-        if recorded.is_some_and(|recorded| canonical(&recorded) == canonical(&stands)) {
+        let agrees = |recorded: &Json| {
+            canonical(recorded) == canonical(&stands) || shown.is_shown_as(pk, &column.name, recorded, &stands)
+        };
+        if recorded.as_ref().is_some_and(agrees) {
             continue;
         }
         if !after.knows(&column.name) && kind == Kind::Set {

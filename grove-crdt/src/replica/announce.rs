@@ -18,6 +18,7 @@ use crate::{
     replica::{
         effect::{Changed, Effect, FieldChange, What, elements, field_value},
         introduction::{self, Introduction},
+        made_keys::last_id,
         session::{Answer, Session},
     },
     store::{catalog::Action, row},
@@ -34,6 +35,8 @@ pub(crate) struct Announced {
     deed: Deed,
     /// The row was written since the hook looked at it, so that the deed may no longer be what the statement does.
     stale: bool,
+    /// What it does shows only in the rows.
+    compared: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +54,13 @@ impl Announced {
             key: Some(key),
             deed,
             stale: false,
+            compared: false,
         }
+    }
+
+    /// The same write of a table where what it does shows only in its rows: it is captured by comparing them.
+    fn compared(self, compared: bool) -> Self {
+        Self { compared, ..self }
     }
 
     pub(crate) fn table(&self) -> &str {
@@ -70,7 +79,7 @@ impl Announced {
     /// The statement was made from the row as it was: it would undo the write in between.
     pub(crate) fn unless_stale(self) -> Result<Option<Self>, Error> {
         match &self.deed {
-            _ if !self.stale => Ok(Some(self)),
+            _ if !self.stale => Ok((!self.compared).then_some(self)),
             Deed::Update(Changed { before: Some(_), .. }) => Err(Error::Uncapturable {
                 what: format!(
                     "an update of a row of `{}` that was written while the update was prepared",
@@ -105,10 +114,15 @@ impl Announced {
             (Some(row), _) => self.table.key.iter().map(|i| row[*i].clone()).collect(),
             (None, Some(key)) => key,
             (None, None) => {
-                return Err(Error::Uncapturable {
+                let id = match answer {
+                    Answer::Executed(result) => last_id(&self.table, self.statement.db_backend, result),
+                    Answer::One(_) | Answer::All(_) => None,
+                };
+                let id = id.ok_or_else(|| Error::Uncapturable {
                     what: format!("an insert of `{}` whose key the database makes", self.table.name),
                     instead: "let the statement return the row, or give the key".into(),
-                });
+                })?;
+                vec![id.into()]
             }
         };
         let what = match self.deed {
@@ -169,6 +183,7 @@ where
             table,
             deed: Deed::Insert,
             stale: false,
+            compared: false,
         };
         session.log().announced.push(announced);
         return Ok(active);
@@ -347,12 +362,10 @@ where
     if changed.fields.values().any(|change| *change == FieldChange::MadeSo) {
         catch_up(table, &key, active, operations, &mut changed, db).await?;
     }
-    if catalog.must_compare(&table.name) {
-        return Ok(());
-    }
     let update = A::Entity::update(active.clone()).validate()?;
     let statement = update.build(db.get_database_backend());
     let announced = Announced::new(statement, table.clone(), key, Deed::Update(changed));
+    let announced = announced.compared(catalog.must_compare(&table.name));
     session.log().announced.push(announced);
     Ok(())
 }

@@ -10,11 +10,12 @@ use crate::{
     entity::{Row, SetStep, Table},
     error::Error,
     replica::effect::{Changed, FieldChange, Pending, elements, field_value, steps_between},
+    store::inexact::Inexact,
     types::{Birth, BirthValue, Kind, Record, canonical, exact_i64, i64_json},
 };
 
 /// Applies a transaction's effects on one row to its record, at one clock value. `row` is the row as it is now, when there
-/// is one.
+/// is one; `shown` tells which of its fields differ from the record by themselves.
 pub(crate) fn apply(
     table: &Table,
     pk: &str,
@@ -22,8 +23,9 @@ pub(crate) fn apply(
     pending: &Pending,
     row: Option<&Row>,
     at: &Hlc,
+    shown: &Inexact,
 ) -> Result<(), Error> {
-    let target = Target { table, pk, at };
+    let target = Target { table, pk, at, shown };
     let unrecorded = record.head().is_none() && !pending.began_born;
     if pending.died && (record.is_alive() || unrecorded) {
         record.died(at);
@@ -65,15 +67,19 @@ struct Target<'a> {
     table: &'a Table,
     pk: &'a str,
     at: &'a Hlc,
+    shown: &'a Inexact,
 }
 
 impl Target<'_> {
     fn give_birth(&self, record: &mut Record, row: &Row) -> Result<(), Error> {
         if !record.is_alive() {
             record.born(self.at, birth_of(self.table, row)?);
-            return Ok(());
+            if record.cells().is_empty() {
+                return Ok(());
+            }
+            // Cells of this life that came before its head would add to what was inserted.
         }
-        // The record lives though its row did not (it was parked): what was inserted is what it is to be.
+        // Or the record lives though its row did not (it was parked): what was inserted is what it is to be.
         for (column, _, kind) in self.table.replicated() {
             let change = match kind {
                 Kind::Lww => FieldChange::Assigned,
@@ -120,6 +126,15 @@ impl Target<'_> {
             return Ok(());
         };
         let field = &self.table.columns[column].name;
+        if let (FieldChange::Assigned | FieldChange::MadeSo, Some(row)) = (change, row)
+            && let Some(was) = record.value(field, kind).ok().flatten()
+            && self
+                .shown
+                .is_shown_as(self.pk, field, &was, &field_value(self.table, row, column)?)
+        {
+            // What the column shows of a value was written back.
+            return Ok(());
+        }
         match (change, row) {
             (FieldChange::Moved(by), _) => self.increment(record, column, *by)?,
             (FieldChange::Steps(steps), _) => self.take_steps(record, field, steps),

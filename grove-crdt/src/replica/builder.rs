@@ -1,6 +1,8 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionOptions, TransactionTrait as _};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, TransactionOptions, TransactionTrait as _,
+};
 
 use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
@@ -9,7 +11,7 @@ use crate::{
     replica::{Core, Replica, core::Parts, guard::NodeGuard, lease, upgrade},
     store::{
         catalog::{self, Catalog},
-        dialect, identity, parked, schema,
+        dialect, driver, identity, inexact, parked, schema,
         server::Server,
         shadow,
         version::{self, Numbering},
@@ -156,6 +158,7 @@ async fn create_tables(db: &DatabaseConnection, server: Server, registry: &Regis
         let replacing = catalog::replacing(&tx).await?;
         for table in registry.iter() {
             check_table(table, &catalog)?;
+            check_types(table, tx.get_database_backend())?;
             if replacing.contains(&table.name) {
                 return Err(Error::Schema {
                     table: table.name.clone(),
@@ -215,6 +218,7 @@ async fn prepare(
     let mut new_fields = Vec::new();
     for table in registry.iter() {
         new_fields.extend(upgrade::note_fields(tx, table).await?);
+        inexact::sweep(tx, table).await?;
         newest_clock = newest_clock.max(shadow::newest_clock(tx, table).await?);
     }
     registry.note_other_shadows(version::other_shadows(tx, registry, catalog).await?);
@@ -230,6 +234,16 @@ async fn prepare(
         lease,
         new_fields,
     })
+}
+
+fn check_types(table: &Table, backend: DbBackend) -> Result<(), Error> {
+    for column in &table.columns {
+        driver::check_type(backend, &column.value_type).map_err(|detail| Error::Schema {
+            table: table.name.clone(),
+            detail: format!("column `{}`: {detail}", column.name),
+        })?;
+    }
+    Ok(())
 }
 
 fn check_table(table: &Table, catalog: &Catalog) -> Result<(), Error> {

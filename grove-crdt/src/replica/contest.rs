@@ -8,7 +8,8 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _, Value, sea_quer
 use crate::{
     entity::{Role, Row, Table},
     error::Error,
-    store::{catalog, catalog::Catalog, constraint, row},
+    replica::materialise::Broken,
+    store::{catalog::Catalog, constraint, row},
 };
 
 /// A row that the database refused because another has its unique value.
@@ -19,7 +20,7 @@ pub(super) struct Contested {
     pub row: Row,
     /// Whether there is a row under its key, which may have what another wants.
     pub there: bool,
-    pub detail: String,
+    pub broken: Broken,
 }
 
 /// How many rows are tried together: each try takes statements for every row.
@@ -38,7 +39,7 @@ pub(super) async fn resolve(
         return Ok(left);
     }
     left.extend(ring.drain(MAX_ROWS.min(ring.len())..));
-    let unique = catalog::unique_columns(tx, &table.name).await?;
+    let unique = catalog.unique_columns(&table.name);
     let free = freeable(catalog, table, &unique);
     // A row that fails among the others wants what an outsider has: the rest may do without it.
     while ring.len() >= 2 && !free.is_empty() {

@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -31,8 +31,7 @@ pub(crate) struct Core {
     #[expect(dead_code, reason = "read by tombstone expiry")]
     pub tombstone_ttl: Duration,
     pub commits: watch::Sender<u64>,
-    /// Whether there may be parked rows. May be true when there are none, never false when this process parked some.
-    pub has_parked: AtomicBool,
+    parkings: Parkings,
     /// Where among the parked rows to go on trying, when there are more than are tried at once.
     pub parked_turn: AtomicUsize,
     catalog: RwLock<Option<Arc<Catalog>>>,
@@ -84,6 +83,29 @@ pub(crate) enum Ending<T> {
     RollBack(T),
 }
 
+/// Whether there may be parked rows: "yes" when there are none does no harm, "no" when this process parked some would leave
+/// them parked.
+#[derive(Debug)]
+struct Parkings {
+    /// How often rows were parked.
+    count: AtomicU64,
+    /// Of how many of these times none is left.
+    none_left_of: AtomicU64,
+}
+
+impl Parkings {
+    fn new(any: bool) -> Self {
+        Self {
+            count: AtomicU64::new(any.into()),
+            none_left_of: AtomicU64::new(0),
+        }
+    }
+
+    fn may_have_left_some(&self) -> bool {
+        self.none_left_of.load(Ordering::SeqCst) < self.count.load(Ordering::SeqCst)
+    }
+}
+
 /// What [`Core::new`] needs.
 pub(super) struct Parts {
     pub db: DatabaseConnection,
@@ -110,7 +132,7 @@ impl Core {
             server: parts.server,
             tombstone_ttl: parts.tombstone_ttl,
             commits: watch::Sender::new(0),
-            has_parked: AtomicBool::new(parts.has_parked),
+            parkings: Parkings::new(parts.has_parked),
             parked_turn: AtomicUsize::new(0),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
             write_gate: Arc::new(Mutex::new(())),
@@ -126,7 +148,7 @@ impl Core {
     ) -> Result<(DatabaseTransaction, Session), Error> {
         let read_only = options.access_mode == Some(sea_orm::AccessMode::ReadOnly);
         if !read_only {
-            self.guard.check()?;
+            self.may_write()?;
         }
         let backend = self.db.get_database_backend();
         let queue = dialect::has_one_writer(backend) && !read_only;
@@ -139,6 +161,15 @@ impl Core {
             tx.execute_unprepared(setting).await?;
         }
         Ok((tx, Session::new(self.clone(), read_only, turn)))
+    }
+
+    /// Whether this process still holds its node id.
+    ///
+    /// # Errors
+    ///
+    /// It does not: what it writes under it could be another's.
+    pub(crate) fn may_write(&self) -> Result<(), Error> {
+        self.guard.check()
     }
 
     /// Begins a transaction of the replica's own, at the isolation level that its way of locking is made for.
@@ -185,6 +216,22 @@ impl Core {
     }
 
     pub(crate) fn may_have_parked(&self) -> bool {
-        self.has_parked.load(Ordering::SeqCst)
+        self.parkings.may_have_left_some()
+    }
+
+    /// Notes that rows are being parked. To be called before the transaction is committed, or a write that comes right
+    /// after it might not look; and after that, since others may have looked in between.
+    pub(crate) fn parks(&self) {
+        self.parkings.count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// To be asked for before parked rows are read, and given to [`Self::none_parked`] when there were none.
+    pub(crate) fn parkings(&self) -> u64 {
+        self.parkings.count.load(Ordering::SeqCst)
+    }
+
+    /// Notes that there were no parked rows.
+    pub(crate) fn none_parked(&self, parkings: u64) {
+        self.parkings.none_left_of.fetch_max(parkings, Ordering::SeqCst);
     }
 }

@@ -16,8 +16,14 @@ use crate::{
         apply::apply,
         effect::{Effect, Pending},
         session::Session,
+        shown,
     },
-    store::{row, shadow, version::Numbering},
+    store::{
+        inexact::Inexact,
+        row,
+        shadow::{self, Seen},
+        version::Numbering,
+    },
     types::Record,
 };
 
@@ -25,6 +31,14 @@ use crate::{
 struct Share {
     table: Arc<Table>,
     rows: BTreeMap<String, Pending>,
+}
+
+/// A share, and what is known of its rows.
+struct Loaded {
+    share: Share,
+    records: HashMap<String, Record>,
+    seen: Seen,
+    shown: Inexact,
 }
 
 /// Writes what has been collected since the last flush.
@@ -38,6 +52,8 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         return Ok(());
     }
     let core = &session.core;
+    // The transaction may have been open for long.
+    core.may_write()?;
     let taken = core.numbering.take(tx, version).await?;
     let mut loaded = Vec::new();
     let mut newest = 0;
@@ -46,20 +62,27 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         let records = shadow::read_to_write(tx, &core.registry, &share.table, &pks).await?;
         read_missing_rows(tx, &mut share, &records.records).await?;
         newest = newest.max(records.newest);
-        loaded.push((share, records.records, records.seen));
+        let changed = share.rows.iter().filter(|(_, pending)| pending.changed.is_some());
+        let rows = changed.filter_map(|(pk, pending)| Some((pk, records.records.get(pk)?, pending.row.as_ref()?)));
+        loaded.push(Loaded {
+            shown: shown::notes_on(core, tx, &share.table, rows).await?,
+            share,
+            records: records.records,
+            seen: records.seen,
+        });
     }
     let above = loaded
         .iter()
-        .flat_map(|(_, records, _)| records.values().filter_map(|record| record.clock()))
+        .flat_map(|loaded| loaded.records.values().filter_map(Record::clock))
         .max()
         .cloned();
     let at = core.clock.tick(above.as_ref());
     let version = Numbering::after(taken, newest);
     let mut wrote = false;
-    for (share, records, seen) in &loaded {
-        let batch = batch(tx.get_database_backend(), share, records, &at)?;
+    for loaded in &loaded {
+        let batch = batch(tx.get_database_backend(), loaded, &at)?;
         if !batch.is_empty() {
-            shadow::write(tx, &share.table, version, &batch, seen).await?;
+            shadow::write(tx, &loaded.share.table, version, &batch, &loaded.seen).await?;
             wrote = true;
         }
     }
@@ -69,7 +92,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         log.version = Some(version);
     }
     log.changed
-        .extend(loaded.iter().map(|(share, ..)| share.table.name.clone()));
+        .extend(loaded.iter().map(|loaded| loaded.share.table.name.clone()));
     log.forget_flushed();
     Ok(())
 }
@@ -111,18 +134,16 @@ async fn read_missing_rows(
     Ok(())
 }
 
-fn batch(
-    backend: DbBackend,
-    share: &Share,
-    records: &HashMap<String, Record>,
-    at: &Hlc,
-) -> Result<shadow::Batch, Error> {
+fn batch(backend: DbBackend, loaded: &Loaded, at: &Hlc) -> Result<shadow::Batch, Error> {
+    let Loaded {
+        share, records, shown, ..
+    } = loaded;
     let mut batch = shadow::Batch::default();
     for (pk, pending) in &share.rows {
         // Every key asked for comes back, empty when there is no such record.
         let Some(before) = records.get(pk) else { continue };
         let mut after = before.clone();
-        apply(&share.table, pk, &mut after, pending, pending.row.as_ref(), at)?;
+        apply(&share.table, pk, &mut after, pending, pending.row.as_ref(), at, shown)?;
         batch.record(pk, before, &after, |_, _| None);
         // A row that has come and gone is nothing, unless its record was there.
         if pending.began_born && (after != *before || before.head().is_some()) {

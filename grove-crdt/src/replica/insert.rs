@@ -38,7 +38,7 @@ pub(super) async fn before(
     let given = rows.of(&names).await?;
     let conflicts = conflicts(&rows, catalog, &names)?;
     let Some(keys) = given.as_ref().and_then(|keys| all_given(keys)) else {
-        watch.made_keys = Some(MadeKeys::new(&rows)?);
+        watch.made_keys = Some(MadeKeys::new(&rows, given.as_deref())?);
         return Ok(());
     };
     let mut watched = 0;
@@ -158,7 +158,7 @@ fn conflicts(rows: &Rows<'_>, catalog: &Catalog, key: &[String]) -> Result<Vec<V
     let conflict = match &rows.insert.on {
         // It acts on a conflict of whichever unique index.
         Some(ast::OnInsert::DuplicateKeyUpdate(_)) if assigned.is_empty() => return Ok(Vec::new()),
-        Some(ast::OnInsert::DuplicateKeyUpdate(_)) => return other_unique_keys(table, catalog, key),
+        Some(ast::OnInsert::DuplicateKeyUpdate(_)) => return any_unique_key(catalog, table, key),
         Some(ast::OnInsert::OnConflict(conflict)) => conflict,
         _ => return Ok(Vec::new()),
     };
@@ -176,31 +176,30 @@ fn conflicts(rows: &Rows<'_>, catalog: &Catalog, key: &[String]) -> Result<Vec<V
     })
 }
 
-/// The unique keys of a table that are not the one of replication.
-fn other_unique_keys(table: &str, catalog: &Catalog, key: &[String]) -> Result<Vec<Vec<String>>, Error> {
-    let mut others = Vec::new();
-    for unique in catalog
-        .unique_keys(table)
-        .filter(|unique| !is_same(&unique.columns, key))
-    {
-        if !unique.exact {
-            return Err(refusal(
-                format!(
-                    "an upsert of `{table}`, whose unique index `{}` does not show which rows meet in it,",
-                    unique.name
-                ),
-                "update the rows that are there, and insert the others",
-            ));
-        }
-        others.push(unique.columns.clone());
-    }
-    Ok(others)
-}
-
 /// Whether two lists name the same columns.
 fn is_same(columns: &[String], key: &[String]) -> bool {
     let is_in_key = |column: &String| key.iter().any(|part| part.eq_ignore_ascii_case(column));
     columns.len() == key.len() && columns.iter().all(is_in_key)
+}
+
+/// The columns of each unique key but the primary key.
+fn any_unique_key(catalog: &Catalog, table: &str, primary: &[String]) -> Result<Vec<Vec<String>>, Error> {
+    let others = catalog
+        .unique_keys(table)
+        .filter(|unique| !is_same(&unique.columns, primary));
+    let columns = others.map(|unique| {
+        if unique.exact {
+            return Ok(unique.columns.clone());
+        }
+        Err(refusal(
+            format!(
+                "an `ON DUPLICATE KEY UPDATE` of `{table}`, whose unique index `{}` compares more or less than whole columns,",
+                unique.name
+            ),
+            "read the row, and insert or update it",
+        ))
+    });
+    columns.collect()
 }
 
 /// A column's name as the table has it.

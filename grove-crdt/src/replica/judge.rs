@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use crate::{
     change::{Change, RejectionCode},
     clock::NodeId,
-    entity::{Role, Table, codec, key},
+    entity::{Role, Table, key},
     replica::Core,
     store::schema::MAX_FIELD,
     types::{
@@ -194,10 +194,7 @@ fn canonical_value(table: &Table, field: &str, kind: Kind, value: Json) -> Resul
             column.decode(&value).map_err(named)?;
             Ok(types::i64_json(number))
         }
-        (Kind::Lww, value) => {
-            let decoded = column.decode(&value).map_err(named)?;
-            codec::encode(&decoded).map_err(named)
-        }
+        (Kind::Lww, value) => column.normal(&value).map_err(named),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn take(tx: &DatabaseTransaction, node: &NodeId, length: Durati
         return Err(Error::NodeInUse {
             node: node.to_string(),
             detail: format!(
-                "another process has it open on this database; close that one, give this one an id of its own, or, if the other has crashed, wait for its lease to end in {remaining:.1?}"
+                "another process has it open on this database; close that one, or give this one an id of its own; if the other has crashed, its lease ends in {remaining:.1?}"
             ),
         });
     }

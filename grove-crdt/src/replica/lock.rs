@@ -1,4 +1,4 @@
-//! Records under lock: users' rows first, in key order, then their cells.
+//! Records under lock: users' rows first, parents before children and in key order, then their cells.
 //!
 //! Whoever changes a record holds the lock of its row: a local write by its own statement, a merge by reading the row
 //! first. Then nobody else changes the cells meanwhile. A record without a row has none to lock. On MySQL the gap is
@@ -13,7 +13,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use crate::{
     entity::{Table, key},
     error::Error,
-    replica::Core,
+    replica::{Core, materialise::parents_first},
     store::{
         dialect, row,
         shadow::{self, Seen},
@@ -56,10 +56,13 @@ pub(super) async fn lock(
     pks: &BTreeMap<String, Vec<String>>,
 ) -> Result<Locked, Error> {
     let queues = dialect::has_one_writer(tx.get_database_backend());
+    let catalog = core.catalog(tx).await?;
     let mut rows = BTreeMap::new();
     if !queues {
-        for (name, pks) in pks {
-            rows.insert(name, there(tx, core.registry.require(name)?, pks).await?);
+        // As deletes do that take children along.
+        for name in parents_first(&catalog, pks.keys().map(String::as_str).collect()) {
+            let there = there(tx, core.registry.require(&name)?, &pks[&name]).await?;
+            rows.insert(name, there);
         }
     }
     let taken = core.numbering.take(tx, None).await?;

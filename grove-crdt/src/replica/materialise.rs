@@ -15,12 +15,12 @@ use crate::{
         Core,
         contest::{self, Contested},
         effect::field_value,
-        references,
+        references, shown,
     },
     store::{
         catalog::Catalog,
-        constraint::{self, Constraint},
-        dialect,
+        constraint::{self, Constraint, Violation},
+        dialect, driver,
         parked::Parked,
         row,
     },
@@ -72,11 +72,17 @@ pub(crate) async fn materialise(
         }
     }
     work.resolve_contests().await?;
+    for (name, wanted) in &wanted {
+        let refused = work.parked.iter().filter(|row| row.table == *name);
+        let refused = refused.map(|row| row.pk.as_str()).collect();
+        let table = core.registry.require(name)?;
+        shown::note_differences(tx, &catalog, table, wanted, &refused).await?;
+    }
     Ok(work.parked)
 }
 
 /// Tables in an order in which no one refers to a later one, as far as there is such an order.
-fn parents_first(catalog: &Catalog, names: BTreeSet<&str>) -> Vec<String> {
+pub(super) fn parents_first(catalog: &Catalog, names: BTreeSet<&str>) -> Vec<String> {
     let mut left = names;
     let mut order = Vec::new();
     while !left.is_empty() {
@@ -141,12 +147,14 @@ impl Work<'_> {
         wanted.find(|wanted| wanted.pk == pk).map(|wanted| &wanted.record)
     }
 
-    pub(super) fn park(&mut self, table: &Table, pk: &str, reason: Constraint, detail: String) {
+    pub(super) fn park(&mut self, table: &Table, pk: &str, why: Broken) {
         self.parked.push(Parked {
             table: table.name.clone(),
             pk: pk.to_owned(),
-            reason,
-            detail,
+            reason: why.violation.constraint,
+            constraint: why.violation.name,
+            holder: None,
+            detail: why.detail,
             since: self.core.clock.now_micros(),
         });
     }
@@ -164,7 +172,7 @@ impl Work<'_> {
                 match self.target(table, wanted, &key, there) {
                     Ok(Some((shape, row))) => plan.writes.entry(shape).or_default().push(row),
                     Ok(None) => {}
-                    Err(detail) => self.park(table, &wanted.pk, Constraint::Value, detail),
+                    Err(detail) => self.park(table, &wanted.pk, Broken::found(Constraint::Value, detail)),
                 }
             } else if wanted.record.head().is_some() {
                 plan.deletes.extend(there.cloned());
@@ -221,6 +229,9 @@ impl Work<'_> {
                 row[index] = column
                     .decode(&value)
                     .map_err(|detail| format!("field `{}`: {detail}", column.name))?;
+                if let Some(detail) = driver::refused(self.tx.get_database_backend(), &row[index]) {
+                    return Err(format!("field `{}`: {detail}", column.name));
+                }
             }
         }
         Ok(differs.then_some(((columns, update), row)))
@@ -231,7 +242,7 @@ impl Work<'_> {
         // What is checked only at the end would fail the whole transaction.
         let rows = self.park_orphans(shaped.table, rows, true).await?;
         match self.attempt_write(shaped, &rows).await? {
-            Err((Constraint::ForeignKey, _)) if rows.len() > 1 => {
+            Err(broken) if broken.violation.constraint == Constraint::ForeignKey && rows.len() > 1 => {
                 let rows = self.park_orphans(shaped.table, rows, false).await?;
                 self.write(shaped, &rows).await
             }
@@ -249,7 +260,8 @@ impl Work<'_> {
         for (at, row) in rows.into_iter().enumerate() {
             if let Some(parent) = orphans.get(&at) {
                 let detail = format!("FOREIGN KEY: the row of `{parent}` that it refers to is not here");
-                self.park(table, &key::of_row(table, &row)?, Constraint::ForeignKey, detail);
+                let why = Broken::found(Constraint::ForeignKey, detail);
+                self.park(table, &key::of_row(table, &row)?, why);
             } else {
                 others.push(row);
             }
@@ -285,10 +297,10 @@ impl Work<'_> {
     ) -> Result<(), Error> {
         match (refused, rows) {
             (Ok(()), _) => {}
-            (Err((reason, detail)), [row]) => {
+            (Err(broken), [row]) => {
                 let pk = key::of_row(shaped.table, row)?;
-                if reason != Constraint::Unique {
-                    self.park(shaped.table, &pk, reason, detail);
+                if broken.violation.constraint != Constraint::Unique {
+                    self.park(shaped.table, &pk, broken);
                     return Ok(());
                 }
                 self.contested
@@ -299,7 +311,7 @@ impl Work<'_> {
                         update: shaped.update.to_vec(),
                         row: row.clone(),
                         there: shaped.there.contains(&pk),
-                        detail,
+                        broken,
                     });
             }
             (Err(_), rows) => {
@@ -317,10 +329,28 @@ impl Work<'_> {
             let table = self.core.registry.require(&name)?;
             for contested in contest::resolve(self.tx, self.catalog, table, contested).await? {
                 let pk = key::of_row(table, &contested.row)?;
-                self.park(table, &pk, Constraint::Unique, contested.detail);
+                let holder = self.holder(table, &contested).await?;
+                self.park(table, &pk, contested.broken);
+                if let Some(parked) = self.parked.last_mut() {
+                    parked.holder = holder;
+                }
             }
         }
         Ok(())
+    }
+}
+
+impl Work<'_> {
+    /// The key of the row that has the unique value which a row was refused for, as far as it can be told.
+    async fn holder(&self, table: &Table, contested: &Contested) -> Result<Option<String>, Error> {
+        let name = contested.broken.violation.name.as_deref();
+        let unique = name.and_then(|name| self.catalog.unique_key(&table.name, name));
+        let Some(unique) = unique else { return Ok(None) };
+        let columns = unique.columns.iter().map(|name| Some(table.column(name)?.0));
+        let Some(columns) = columns.collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        row::with_values_of(self.tx, table, &columns, &contested.row).await
     }
 }
 
@@ -346,15 +376,31 @@ fn fresh(table: &Table, key: &[Value]) -> Row {
         .collect()
 }
 
-pub(super) type Broken = (Constraint, String);
+/// How a row breaks a rule of the database, and what it says to that.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub violation: Violation,
+    pub detail: String,
+}
+
+impl Broken {
+    /// A rule that was found to be broken before the database was asked.
+    pub(super) fn found(constraint: Constraint, detail: String) -> Self {
+        let violation = Violation { constraint, name: None };
+        Self { violation, detail }
+    }
+}
 
 /// Runs a statement that may break a constraint, so that the transaction goes on when it does.
 pub(super) async fn attempt(
     tx: &DatabaseTransaction,
     statement: impl AsyncFnOnce(&DatabaseTransaction) -> Result<(), DbErr>,
 ) -> Result<Result<(), Broken>, Error> {
-    let broken = |error: DbErr| match constraint::broken(&error) {
-        Some(reason) => Ok((reason, error.to_string())),
+    let broken = |error: DbErr| match constraint::violation(&error) {
+        Some(violation) => {
+            let detail = error.to_string();
+            Ok(Broken { violation, detail })
+        }
         None => Err(Error::from(error)),
     };
     if !dialect::failure_ends_transaction(tx.get_database_backend()) {

@@ -94,6 +94,9 @@ pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from:
     });
     if let Some(written) = written {
         core.committed();
+        if !written.failed.is_empty() {
+            core.parks();
+        }
         if core.may_have_parked() {
             parking::release(core, Occasion::Changed(written.tables)).await?;
             report.parked = parking::count(core, &written.failed).await?;

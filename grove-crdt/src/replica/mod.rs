@@ -37,6 +37,7 @@ mod removal;
 mod sections;
 mod selection;
 mod session;
+mod shown;
 mod source;
 mod statement;
 mod transaction;

@@ -34,6 +34,10 @@ pub struct ParkedRow {
     pub pk: String,
     /// The kind of constraint that it breaks.
     pub reason: ParkedReason,
+    /// What the database calls the constraint, as far as it tells; on SQLite, the columns of a unique one.
+    pub constraint: Option<String>,
+    /// The key of the row that has the unique value, as it was when this one was tried.
+    pub holder: Option<String>,
     /// What the database says.
     pub detail: String,
     /// Since when, in microseconds since the Unix epoch.
@@ -75,6 +79,8 @@ pub(super) async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<ParkedRow>,
         table: row.table,
         pk: row.pk,
         reason: row.reason.into(),
+        constraint: row.constraint,
+        holder: row.holder,
         detail: row.detail,
         since: row.since,
     });
@@ -83,19 +89,19 @@ pub(super) async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<ParkedRow>,
 
 /// The rows that wait, asked before this transaction has touched any of them.
 pub(super) async fn waiting(core: &Core, tx: &DatabaseTransaction) -> Result<Vec<Parked>, Error> {
+    let parkings = core.parkings();
     let waiting = parked::all(tx).await?;
     // Only here: what a transaction releases waits again when the transaction is rolled back.
     if waiting.is_empty() {
-        core.has_parked.store(false, Ordering::SeqCst);
+        core.none_parked(parkings);
     }
     Ok(waiting)
 }
 
-/// Parks rows.
+/// Parks rows. After the commit, [`Core::parks`] is to be called again.
 pub(super) async fn park(core: &Core, tx: &DatabaseTransaction, rows: &[Parked]) -> Result<(), Error> {
     if !rows.is_empty() {
-        // Before the commit, or a write that comes right after it might not look.
-        core.has_parked.store(true, Ordering::SeqCst);
+        core.parks();
         parked::put(tx, rows).await?;
         tracing::info!(rows = rows.len(), "rows parked: the database does not take them yet");
     }
@@ -123,9 +129,12 @@ pub(super) async fn release(core: &Arc<Core>, occasion: Occasion) -> Result<usiz
     let mut released = 0;
     let mut occasion = occasion;
     loop {
-        let freed = transact!(core, |tx| {
+        let (freed, parked) = transact!(core, |tx| {
             Ok(Ending::Commit(release_some(core, tx, &occasion).await?))
         });
+        if parked {
+            core.parks();
+        }
         if freed.is_empty() {
             return Ok(released);
         }
@@ -148,15 +157,20 @@ pub(super) async fn count(core: &Core, rows: &BTreeSet<(String, String)>) -> Res
         .count())
 }
 
-async fn release_some(core: &Core, tx: &DatabaseTransaction, occasion: &Occasion) -> Result<Vec<Parked>, Error> {
+/// Returns the rows that are parked no longer, and whether others are instead.
+async fn release_some(
+    core: &Core,
+    tx: &DatabaseTransaction,
+    occasion: &Occasion,
+) -> Result<(Vec<Parked>, bool), Error> {
     let all = waiting(core, tx).await?;
     if all.is_empty() {
-        return Ok(Vec::new());
+        return Ok((all, false));
     }
     let catalog = core.catalog(tx).await?;
     let turn = whose_turn_it_is(core, &catalog, all, occasion);
     if turn.is_empty() {
-        return Ok(turn);
+        return Ok((turn, false));
     }
     try_again(core, tx, turn).await
 }
@@ -187,8 +201,8 @@ fn concerns(catalog: &Catalog, row: &Parked, changed: &BTreeSet<String>) -> bool
     changed.contains(&row.table) || (row.reason == Constraint::ForeignKey && related())
 }
 
-/// Writes parked rows, and returns those that could be.
-async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) -> Result<Vec<Parked>, Error> {
+/// Writes parked rows. Returns those that could be, and whether others had to be parked.
+async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) -> Result<(Vec<Parked>, bool), Error> {
     let mut pks: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in &waiting {
         // A table that is registered no longer keeps its rows parked until it is again.
@@ -241,5 +255,5 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
         pks.retain(|pk| !failed.contains(&(table.clone(), pk.clone())));
         parked::remove(tx, table, pks).await?;
     }
-    Ok(freed)
+    Ok((freed, !fresh.is_empty()))
 }

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     replica::{
         foreign_keys::{Cascade, Parents},
-        materialise::{Work, attempt},
+        materialise::{Broken, Work, attempt},
         references,
         watch::Watch,
     },
@@ -56,7 +56,8 @@ impl Work<'_> {
         for (at, row) in rows.into_iter().enumerate() {
             if let Some(child) = kept.get(&at) {
                 let detail = format!("FOREIGN KEY: a row of `{child}` refers to it");
-                self.park(table, &key::of_row(table, &row)?, Constraint::ForeignKey, detail);
+                let why = Broken::found(Constraint::ForeignKey, detail);
+                self.park(table, &key::of_row(table, &row)?, why);
             } else {
                 keys.push(table.key.iter().map(|index| row[*index].clone()).collect());
             }
@@ -69,9 +70,9 @@ impl Work<'_> {
             let deleted = attempt(self.tx, async |tx| row::delete(tx, table, keys).await).await?;
             match (deleted, keys) {
                 (Ok(()), _) => {}
-                (Err((reason, detail)), [key]) => {
+                (Err(broken), [key]) => {
                     let pk = key::of_values(table, key)?;
-                    self.park(table, &pk, reason, detail);
+                    self.park(table, &pk, broken);
                 }
                 (Err(_), keys) => {
                     let (first, second) = keys.split_at(keys.len() / 2);
@@ -103,7 +104,7 @@ impl Work<'_> {
             let alive = record.is_some_and(Record::is_alive);
             if changed && alive {
                 let detail = format!("the row of `{}` that it refers to was deleted", parent.name);
-                self.park(child, &pk, Constraint::ForeignKey, detail);
+                self.park(child, &pk, Broken::found(Constraint::ForeignKey, detail));
             }
         }
         Ok(())

@@ -5,11 +5,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
-    error::Error,
+    error::{CONTENDED, Error},
     replica::{
         Core,
         announce::Announced,
@@ -19,7 +19,7 @@ use crate::{
         statement::{self, Verdict},
         watch,
     },
-    store::version::Version,
+    store::{dialect, version::Version},
 };
 
 /// Effects collected before some of them are written early, so that a huge transaction does not live in memory.
@@ -71,6 +71,8 @@ pub(crate) struct Mark {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call {
     Execute,
+    /// As one text, which may be several statements.
+    Unprepared,
     One,
     All,
 }
@@ -120,6 +122,7 @@ impl Answer {
 pub(crate) async fn perform<C: ConnectionTrait>(conn: &C, call: Call, statement: Statement) -> Result<Answer, DbErr> {
     Ok(match call {
         Call::Execute => Answer::Executed(conn.execute_raw(statement).await?),
+        Call::Unprepared => Answer::Executed(conn.execute_unprepared(&statement.sql).await?),
         Call::One => Answer::One(conn.query_one_raw(statement).await?),
         Call::All => Answer::All(conn.query_all_raw(statement).await?),
     })
@@ -179,7 +182,7 @@ impl Session {
                 let mut write_under_way = UnderWay::new(self);
                 let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
                 let effects = watch::after(tx, &catalog, watch, &answer).await;
-                let effects = effects.map_err(|error| self.poison(error))?;
+                let effects = effects.map_err(|error| self.poison(overtaken(tx.get_database_backend(), error)))?;
                 self.log().others_changed |= self.core.registry.get(write.table()).is_none();
                 self.collect(tx, effects).await?;
                 write_under_way.over();
@@ -317,6 +320,18 @@ impl Session {
     /// Makes the transaction fail whatever is rolled back in it.
     pub(crate) fn spoil(&self, why: &str) {
         self.log().spoil(why);
+    }
+}
+
+/// Where writers overlap, rows that nobody watched may be another transaction's, which came just then: a reason to try
+/// again.
+fn overtaken(backend: DbBackend, error: Error) -> Error {
+    match error {
+        Error::Uncapturable { what, instead } if !dialect::has_one_writer(backend) => Error::Uncapturable {
+            what,
+            instead: format!("{instead}; or {CONTENDED}"),
+        },
+        error => error,
     }
 }
 

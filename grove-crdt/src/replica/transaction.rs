@@ -170,7 +170,7 @@ impl ConnectionTrait for ReplicaTransaction {
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let statement = Statement::from_string(ConnectionTrait::get_database_backend(self), sql);
-        self.execute_raw(statement).await
+        self.run(Call::Unprepared, statement).await?.into_executed()
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {

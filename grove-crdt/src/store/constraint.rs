@@ -48,9 +48,9 @@ impl Constraint {
 pub(crate) struct Violation {
     /// The kind of rule.
     pub constraint: Constraint,
-    /// The constraint's name, as far as the database tells: that of the constraint or the unique index on PostgreSQL, MySQL
-    /// (with its table before it, `documents.slug_key`) and MariaDB; the unique columns on SQLite (`documents.author,
-    /// documents.slug`); the column that must have a value, except on PostgreSQL.
+    /// The constraint's name, as far as the database tells: that of the constraint or the unique index on PostgreSQL,
+    /// MySQL (with its table before it, `documents.slug_key`) and MariaDB; the unique columns on SQLite
+    /// (`documents.author, documents.slug`); the column that must have a value, except on PostgreSQL.
     /// [`Catalog::unique_key`](crate::store::catalog::Catalog::unique_key) finds the unique key that is meant.
     pub name: Option<String>,
 }
@@ -148,7 +148,8 @@ fn name_in_mysql(number: u16, message: &str) -> Option<&str> {
         // … a foreign key constraint fails (`db`.`child`, CONSTRAINT `child_parent` FOREIGN KEY …)
         // CONSTRAINT `positive` failed for `db`.`documents`
         1451 | 1452 | 4025 => between("CONSTRAINT `", '`'),
-        // Column 'title' cannot be null; Field 'title' doesn't have a default value; Check constraint 'positive' is violated.
+        // Column 'title' cannot be null; Field 'title' doesn't have a default value;
+        // Check constraint 'positive' is violated.
         1048 | 1364 | 3819 => between("'", '\''),
         _ => None,
     }

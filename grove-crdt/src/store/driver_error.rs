@@ -43,9 +43,9 @@ impl DriverError {
 }
 
 impl Code {
-    /// Reads the code. Which database it is of shows in how sqlx writes the whole error: `(code: 2067) message` for SQLite,
-    /// `1062 (23000): message` for MySQL, the message first for PostgreSQL. The types that would tell are there only when their drivers
-    /// are, which is the user's choice.
+    /// Reads the code. Which database it is of shows in how sqlx writes the whole error: `(code: 2067) message` for
+    /// SQLite, `1062 (23000): message` for MySQL, the message first for PostgreSQL. The types that would tell are there
+    /// only when their drivers are, which is the user's choice.
     pub(super) fn read(shown: &str, code: Option<&str>, message: &str) -> Option<Self> {
         let state = code.unwrap_or_default();
         let prefix = shown.strip_suffix(message).unwrap_or_default().trim_end();

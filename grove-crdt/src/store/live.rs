@@ -1,6 +1,6 @@
 //! Real databases for this module's tests: each test has its own, and drops it.
 
-use std::env;
+use std::{env, time::Duration};
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, DbErr, Statement};
 
@@ -89,6 +89,7 @@ async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(if url.starts_with("sqlite") { 1 } else { 4 })
+        .acquire_timeout(Duration::from_secs(5))
         .sqlx_logging(false);
     Database::connect(options).await
 }

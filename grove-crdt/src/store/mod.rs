@@ -4,8 +4,11 @@ pub(crate) mod catalog;
 pub(crate) mod constraint;
 pub(crate) mod dead_letters;
 pub(crate) mod dialect;
+pub(crate) mod driver;
 mod driver_error;
+mod fit;
 pub(crate) mod identity;
+pub(crate) mod inexact;
 pub(crate) mod kept;
 pub(crate) mod lease;
 #[cfg(test)]

@@ -13,12 +13,24 @@ pub(crate) struct Parked {
     pub table: String,
     pub pk: String,
     pub reason: Constraint,
+    /// What the database calls the constraint.
+    pub constraint: Option<String>,
+    /// The key of the row that has the unique value.
+    pub holder: Option<String>,
     pub detail: String,
     /// Microseconds since the Unix epoch.
     pub since: i64,
 }
 
-const COLUMNS: [&str; 5] = ["table_name", "pk", "reason", "detail", "since"];
+const COLUMNS: [&str; 7] = [
+    "table_name",
+    "pk",
+    "reason",
+    "constraint_name",
+    "holder",
+    "detail",
+    "since",
+];
 
 /// All parked rows, in the order of table and key.
 pub(crate) async fn all<C: ConnectionTrait>(conn: &C) -> Result<Vec<Parked>, DbErr> {
@@ -35,8 +47,10 @@ pub(crate) async fn all<C: ConnectionTrait>(conn: &C) -> Result<Vec<Parked>, DbE
                 table: row.try_get_by_index(0)?,
                 pk: row.try_get_by_index(1)?,
                 reason: Constraint::parse(&row.try_get_by_index::<String>(2)?),
-                detail: row.try_get_by_index(3)?,
-                since: row.try_get_by_index(4)?,
+                constraint: row.try_get_by_index(3)?,
+                holder: row.try_get_by_index(4)?,
+                detail: row.try_get_by_index(5)?,
+                since: row.try_get_by_index(6)?,
             })
         })
         .collect()
@@ -58,13 +72,15 @@ pub(crate) async fn put<C: ConnectionTrait>(conn: &C, parked: &[Parked]) -> Resu
                 row.table.as_str().into(),
                 row.pk.as_str().into(),
                 row.reason.as_str().into(),
+                row.constraint.clone().into(),
+                row.holder.clone().into(),
                 row.detail.as_str().into(),
                 row.since.into(),
             ]);
         }
         insert.on_conflict(
             OnConflict::columns(["table_name", "pk"])
-                .update_columns(["reason", "detail"])
+                .update_columns(["reason", "constraint_name", "holder", "detail"])
                 .to_owned(),
         );
         conn.execute(&insert).await?;

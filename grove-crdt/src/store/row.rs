@@ -8,9 +8,9 @@ use sea_orm::{
 };
 
 use crate::{
-    entity::{Row, Table, key},
+    entity::{Column, Row, Table, key},
     error::Error,
-    store::{chunks, chunks_of_size, dialect, schema::table_ref},
+    store::{chunks, chunks_of_size, dialect, driver, schema::table_ref},
 };
 
 /// Reads the rows with these keys, by key text, locking them in key order. A missing row is missing from the result.
@@ -70,7 +70,11 @@ pub(crate) async fn page<C: ConnectionTrait>(
 ) -> Result<Vec<Row>, Error> {
     let mut query = table.select();
     if let Some(after) = after {
-        let bound: Vec<_> = after.iter().cloned().map(Expr::val).collect();
+        let backend = conn.get_database_backend();
+        let bound = after
+            .iter()
+            .map(|value| Expr::val(driver::bound(backend, value.clone())));
+        let bound: Vec<_> = bound.collect();
         query.and_where(Expr::tuple(key_exprs(table)).gt(Expr::tuple(bound)));
     }
     in_key_order(&mut query, table);
@@ -100,9 +104,13 @@ fn in_key_order(query: &mut SelectStatement, table: &Table) {
 fn key_is_among(backend: DbBackend, table: &Table, keys: &[Vec<Value>]) -> Expr {
     let bound = keys.iter().map(|key| {
         let columns = table.key_columns().zip(key);
-        columns.map(|(column, value)| column.bind(value.clone())).collect()
+        columns.map(|(column, value)| bind(backend, column, value)).collect()
     });
     dialect::among(backend, key_exprs(table), bound.collect())
+}
+
+fn bind(backend: DbBackend, column: &Column, value: &Value) -> Expr {
+    column.bind(driver::bound(backend, value.clone()))
 }
 
 /// What is to be written into rows.
@@ -153,6 +161,7 @@ async fn insert<C: ConnectionTrait>(
     conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
     let Target { table, columns, .. } = target;
+    let backend = conn.get_database_backend();
     let size = |row: &&Row| row.iter().map(size).sum();
     for chunk in chunks_of_size(rows, columns.len(), size) {
         let mut insert = Query::insert();
@@ -160,7 +169,7 @@ async fn insert<C: ConnectionTrait>(
         for row in chunk {
             let values = columns
                 .iter()
-                .map(|index| table.columns[*index].bind(row[*index].clone()));
+                .map(|index| bind(backend, &table.columns[*index], &row[*index]));
             insert.values_panic(values);
         }
         if let Some(conflict) = &conflict {
@@ -202,12 +211,31 @@ pub(crate) async fn set<C: ConnectionTrait>(
     value: Value,
 ) -> Result<(), DbErr> {
     let column = &table.columns[column];
+    let backend = conn.get_database_backend();
     let mut update = Query::update();
     update
         .table(table_ref(table))
-        .value(Alias::new(&column.name), column.bind(value))
-        .and_where(key_is_among(conn.get_database_backend(), table, &[key.to_vec()]));
+        .value(Alias::new(&column.name), bind(backend, column, &value))
+        .and_where(key_is_among(backend, table, &[key.to_vec()]));
     conn.execute(&update).await.map(drop)
+}
+
+/// The key of another row that has the values of `row` in these columns.
+pub(crate) async fn with_values_of<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    columns: &[usize],
+    row: &Row,
+) -> Result<Option<String>, Error> {
+    let own = key::of_row(table, row)?;
+    let backend = conn.get_database_backend();
+    let mut query = table.select();
+    for index in columns {
+        let column = &table.columns[*index];
+        query.and_where(column_of(table, &column.name).eq(bind(backend, column, &row[*index])));
+    }
+    let others = by_key(conn, table, query.limit(2)).await?;
+    Ok(others.into_keys().find(|key| *key != own))
 }
 
 /// The value at a place of a result.

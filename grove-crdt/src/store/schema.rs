@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+#[cfg(feature = "migration")]
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ConnectionTrait, DbErr,
     sea_query::{Alias, ColumnDef, Index, IntoIden, IntoTableRef, Table as TableDdl, TableCreateStatement, TableRef},
@@ -25,6 +27,7 @@ pub(crate) const LEASES: &str = "_grove_leases";
 pub(crate) const PARKED: &str = "_grove_parked";
 pub(crate) const DEAD_LETTERS: &str = "_grove_dead_letters";
 pub(crate) const ADOPTIONS: &str = "_grove_adoptions";
+pub(crate) const INEXACT: &str = "_grove_inexact";
 
 /// The layout this library writes. A database with a newer one is not touched.
 pub(crate) const LAYOUT: i32 = 1;
@@ -122,6 +125,36 @@ pub(crate) async fn create_shadow<C: ConnectionTrait>(
     dialect::create_with_index(conn, shadow, table.schema.as_deref(), &name, "version").await
 }
 
+/// Drops the shadows of tables and what is kept of them; the bookkeeping tables too, when no other table has a history here.
+#[cfg(feature = "migration")]
+pub(crate) async fn drop_shadows<C: ConnectionTrait>(conn: &C, tables: &[&Table]) -> Result<(), DbErr> {
+    for table in tables {
+        let shadow = TableDdl::drop().table(shadow_ref(table)).if_exists().take();
+        conn.execute(&shadow).await?;
+    }
+    let catalog = Catalog::load(conn).await?;
+    if catalog.columns(FIELDS).is_none() {
+        return Ok(());
+    }
+    for own in [FIELDS, PARKED, ADOPTIONS] {
+        let names = tables.iter().map(|table| table.name.as_str());
+        let delete = Query::delete()
+            .from_table(own)
+            .and_where(Expr::col("table_name").is_in(names))
+            .take();
+        conn.execute(&delete).await?;
+    }
+    let left = Query::select().column("table_name").from(FIELDS).limit(1).take();
+    if conn.query_one(&left).await?.is_some() {
+        return Ok(());
+    }
+    for (name, _) in bookkeeping(Server::Sqlite) {
+        let bookkeeping = TableDdl::drop().table(name).if_exists().take();
+        conn.execute(&bookkeeping).await?;
+    }
+    Ok(())
+}
+
 /// A text of any length, compared byte by byte.
 fn text(server: Server, name: &'static str) -> ColumnDef {
     typed(name, &dialect::text_type(server, None))
@@ -208,6 +241,8 @@ pub(crate) fn bookkeeping(server: Server) -> Vec<(&'static str, TableCreateState
                 .col(name("table_name").not_null())
                 .col(key_text(server, "pk", MAX_KEY).not_null())
                 .col(name("reason").not_null())
+                .col(text("constraint_name"))
+                .col(text("holder"))
                 .col(text("detail").not_null())
                 .col(ColumnDef::new("since").big_integer().not_null())
                 .primary_key(Index::create().col("table_name").col("pk"))
@@ -230,6 +265,17 @@ pub(crate) fn bookkeeping(server: Server) -> Vec<(&'static str, TableCreateState
             create(ADOPTIONS)
                 .col(name("table_name").not_null().primary_key())
                 .col(key_text(server, "after_pk", MAX_KEY).not_null())
+                .take(),
+        ),
+        (
+            INEXACT,
+            create(INEXACT)
+                .col(name("table_name").not_null())
+                .col(key_text(server, "pk", MAX_KEY).not_null())
+                .col(key_text(server, "field", MAX_FIELD).not_null())
+                .col(name("value").not_null())
+                .col(name("shown").not_null())
+                .primary_key(Index::create().col("table_name").col("pk").col("field"))
                 .take(),
         ),
     ]

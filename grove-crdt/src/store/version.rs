@@ -98,18 +98,24 @@ impl Numbering {
     }
 }
 
-/// Sees that this cluster's ids make versions above all that are stored.
+/// Sees that this cluster's ids make versions above all that are stored. Those of transactions that have ended are below
+/// the next id to be given out, as the snapshot in which they are seen has it; this transaction's own id may be older.
 async fn transaction_ids<C: ConnectionTrait>(conn: &C, registry: &Registry) -> Result<Numbering, DbErr> {
     let select = Query::select()
-        .column("version_offset")
-        .expr(Expr::cust("pg_current_xact_id()::text::bigint"))
+        .column((REPLICA, "version_offset"))
+        .expr(Expr::cust("pg_snapshot_xmax(pg_current_snapshot())::text::bigint"))
+        .column(("stored", "newest"))
         .from(REPLICA)
+        .from_subquery(newest_query(registry, None), "stored")
         .take();
     let row = conn.query_one(&select).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("{REPLICA} is empty")))?;
-    let (mut offset, id): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-    let newest = newest_stored(conn, registry, None).await?;
-    if newest >= id + offset {
+    let (mut offset, next, newest): (i64, i64, i64) = (
+        row.try_get_by_index(0)?,
+        row.try_get_by_index(1)?,
+        row.try_get_by_index(2)?,
+    );
+    if newest >= next + offset {
         offset = newest;
         let update = Query::update().table(REPLICA).value("version_offset", offset).take();
         conn.execute(&update).await?;

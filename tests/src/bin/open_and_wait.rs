@@ -15,6 +15,7 @@ async fn main() {
     let replica = builder(&node)
         .0
         .entity::<document::Entity>()
+        .node_lease(std::time::Duration::from_secs(2))
         .open(db)
         .await
         .expect("the node id is free");

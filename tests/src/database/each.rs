@@ -87,9 +87,15 @@ macro_rules! database_tests {
 /// A test on one database, and what is to be cleared away when it ends.
 #[derive(Debug)]
 pub(super) struct Test {
-    pub(super) backend: DbBackend,
-    /// The names of its databases.
-    pub(super) databases: Mutex<Vec<String>>,
+    pub(super) backend: Mutex<DbBackend>,
+    /// The names of its databases, and where they are.
+    pub(super) databases: Mutex<Vec<(DbBackend, String)>>,
+}
+
+impl Test {
+    pub(super) fn backend(&self) -> DbBackend {
+        *self.backend.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 thread_local! {
@@ -108,7 +114,7 @@ struct Scope(Arc<Test>);
 impl Scope {
     fn new(backend: DbBackend) -> Self {
         let test = Arc::new(Test {
-            backend,
+            backend: Mutex::new(backend),
             databases: Mutex::default(),
         });
         CURRENT.set(Some(test.clone()));
@@ -120,7 +126,10 @@ impl Drop for Scope {
     fn drop(&mut self) {
         CURRENT.set(None);
         let databases = std::mem::take(&mut *self.0.databases.lock().unwrap_or_else(PoisonError::into_inner));
-        server::drop_all(self.0.backend, databases);
+        for kind in [DbBackend::Postgres, DbBackend::MySql] {
+            let here = databases.iter().filter(|(backend, _)| *backend == kind);
+            server::drop_all(kind, here.map(|(_, name)| name.clone()).collect());
+        }
     }
 }
 
@@ -137,6 +146,23 @@ pub fn available(backend: DbBackend) -> bool {
     assert!(!required, "{why}");
     println!("skipped: {why}");
     false
+}
+
+/// Goes on with the test on another database: what it makes from now on is made there.
+///
+/// # Panics
+///
+/// The test was not started by [`run_on_all`].
+pub fn go_on_with(backend: DbBackend) {
+    let test = current().expect("a test that runs on all databases");
+    *test.backend.lock().unwrap_or_else(PoisonError::into_inner) = backend;
+}
+
+/// Runs a test that uses all databases at once, on this thread. It begins with SQLite; [`go_on_with`] changes that.
+pub fn run_on_all<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
+    if available(DbBackend::Postgres) && available(DbBackend::MySql) {
+        run(DbBackend::Sqlite, test);
+    }
 }
 
 /// Runs a test on a database, on this thread.

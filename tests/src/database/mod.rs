@@ -5,13 +5,13 @@ mod server;
 
 use std::path::{Path, PathBuf};
 
-pub use each::{for_all, run, run_with_threads};
+pub use each::{for_all, go_on_with, run, run_on_all, run_with_threads};
 pub use sea_orm::DbBackend;
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
 
 /// The database that this test runs on. SQLite, unless [`on_each_database!`](crate::on_each_database) says otherwise.
 pub fn backend() -> DbBackend {
-    each::current().map_or(DbBackend::Sqlite, |test| test.backend)
+    each::current().map_or(DbBackend::Sqlite, |test| test.backend())
 }
 
 /// A new, empty database, and a pool of connections to it. On SQLite it is in memory.

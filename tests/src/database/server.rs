@@ -76,17 +76,18 @@ pub(super) async fn create() -> String {
     let test = each::current().expect("a test that runs on a server");
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("{PREFIX}{}_{number}", std::process::id());
-    let set = if test.backend == DbBackend::MySql {
+    let backend = test.backend();
+    let set = if backend == DbBackend::MySql {
         " CHARACTER SET utf8mb4"
     } else {
         ""
     };
-    test.databases.lock().expect("the names").push(name.clone());
-    let server = administrator(test.backend).await;
+    test.databases.lock().expect("the names").push((backend, name.clone()));
+    let server = administrator(backend).await;
     let created = server.execute_unprepared(&format!("CREATE DATABASE {name}{set}")).await;
     created.expect("a new database");
     server.close().await.expect("closed");
-    let mut url = server_url(test.backend);
+    let mut url = server_url(backend);
     url.set_path(&name);
     url.into()
 }

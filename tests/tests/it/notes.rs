@@ -10,7 +10,9 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseConnection, Schema, ent
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
+    /// As long as it may get, on MySQL too.
     #[crdt(lww)]
+    #[sea_orm(column_type = "Text")]
     pub title: String,
 }
 

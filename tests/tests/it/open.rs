@@ -103,7 +103,7 @@ async fn a_node_id_is_open_in_one_process() {
     assert!(matches!(error, Error::NodeInUse { .. }), "{error}");
     let error = error.to_string();
     assert!(
-        error.contains("close that one, or give this one an id of its own"),
+        error.contains("close that one") && error.contains("give this one an id of its own"),
         "{error}"
     );
     if backend() == DbBackend::Sqlite {

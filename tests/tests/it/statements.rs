@@ -13,7 +13,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use crate::capture::draft;
+use crate::capture::{draft, execute};
 
 async fn counted() -> (Replica, Statements) {
     let (db, statements) = Statements::of_new_database().await;
@@ -125,20 +125,13 @@ async fn reads_and_writes_of_other_tables_cost_nothing_extra() {
     statements.take();
     document::Entity::find().all(&replica).await.unwrap();
     assert_eq!(statements.take().len(), 1);
-    replica
-        .execute_unprepared("INSERT INTO notes VALUES (1)")
-        .await
-        .unwrap();
+    execute(&replica, "INSERT INTO notes VALUES (1)", []).await;
     assert_eq!(statements.take().len(), 1);
     let tx = replica.begin().await.unwrap();
     document::Entity::find().all(&tx).await.unwrap();
-    replica_free(&tx).await;
+    execute(&tx, "DELETE FROM notes", []).await;
     tx.commit().await.unwrap();
     assert_eq!(statements.take().len(), 2);
-}
-
-async fn replica_free<C: ConnectionTrait>(conn: &C) {
-    conn.execute_unprepared("DELETE FROM notes").await.unwrap();
 }
 
 /// Runs a write over 5 rows and over 500, each in a replica of its own, and gives the statements of both.

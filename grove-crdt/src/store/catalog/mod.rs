@@ -1,7 +1,7 @@
 //! What the database itself says about its tables: columns, unique keys, and the foreign keys that act by themselves.
 //!
-//! A catalog is that of the tables a bare name finds: SQLite's main schema, the schemas of PostgreSQL's search path, the
-//! current database of MySQL and MariaDB. An entity's table must bear the very name that it has in the catalog.
+//! A catalog is that of the tables a bare name finds: SQLite's main schema, the schemas of PostgreSQL's search path,
+//! the current database of MySQL and MariaDB. An entity's table must bear the very name that it has in the catalog.
 
 mod mysql;
 mod postgres;
@@ -64,8 +64,8 @@ impl Catalog {
         self.column(table, column).map(|column| &column.storage)
     }
 
-    /// Whether what a statement does to the table shows only in its rows: a trigger, a rule or an `ON UPDATE` column may
-    /// change what was written, or a row may be found by another key than its own (`a` by `A`, `1.0` by `1`).
+    /// Whether what a statement does to the table shows only in its rows: a trigger, a rule or an `ON UPDATE` column
+    /// may change what was written, or a row may be found by another key than its own (`a` by `A`, `1.0` by `1`).
     pub(crate) fn must_compare(&self, table: &str) -> bool {
         self.tables.get(table).is_some_and(|table| table.compared)
     }
@@ -92,7 +92,8 @@ impl Catalog {
         self.unique_keys(table).find(is_meant)
     }
 
-    /// The columns of the table's unique keys, but for its primary key, and whether each may be null in any number of rows.
+    /// The columns of the table's unique keys, but for its primary key, and whether each may be null in any number of
+    /// rows.
     pub(crate) fn unique_columns(&self, table: &str) -> BTreeSet<(String, bool)> {
         let keys = self.tables.get(table).map_or(&[][..], |table| &table.unique);
         let mut columns = BTreeMap::new();
@@ -145,14 +146,6 @@ impl Catalog {
     fn is_same(&self, one: &str, other: &str) -> bool {
         one == other || (self.folds_case && one.eq_ignore_ascii_case(other))
     }
-}
-
-/// The columns of a table's unique keys, but for its primary key, and whether each may be null in any number of rows.
-pub(crate) async fn unique_columns<C: ConnectionTrait>(
-    conn: &C,
-    table: &str,
-) -> Result<BTreeSet<(String, bool)>, DbErr> {
-    Ok(Catalog::load(conn).await?.unique_columns(table))
 }
 
 /// The tables with a constraint of which SQLite deletes the row in conflict (`ON CONFLICT REPLACE`), telling nobody.

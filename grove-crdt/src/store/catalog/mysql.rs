@@ -1,7 +1,7 @@
 //! The catalog of the current database of MySQL or MariaDB.
 //!
-//! The servers show an account only what it has some right to; an account that may write the tables sees their columns and
-//! keys, but their triggers only with the right `TRIGGER`.
+//! The servers show an account only what it has some right to; an account that may write the tables sees their columns
+//! and keys, but their triggers only with the right `TRIGGER`.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ use super::{
 };
 
 /// MariaDB answers from one database's files only when `database()` stands in the condition on each table by itself; a
-/// join of two of these tables would read all databases. The types that the two servers give their columns differ, hence the casts.
+/// join of two of these tables would read all databases. The types that the two servers give their columns differ,
+/// hence the casts.
 const COLUMNS: &str = "SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR), CAST(extra AS CHAR), \
     CAST(is_nullable = 'YES' AS SIGNED), CAST(data_type AS CHAR), CAST(collation_name AS CHAR), \
     CAST(character_maximum_length AS SIGNED), CAST(numeric_precision AS SIGNED), CAST(numeric_scale AS SIGNED), \
@@ -102,9 +103,9 @@ fn tables(rows: &[QueryResult]) -> Result<Tables, DbErr> {
 
 /// Whether values of different texts are equal in the column, or a value may be stored as another.
 ///
-/// Most collations have equal letters; those named `_bin` have none, but compare as if padded with spaces, all but the few
-/// that don't. A `CHAR` loses its spaces whatever its collation, and a `BINARY` is filled up with zeros, unless it is as
-/// long as a UUID, which fills it.
+/// Most collations have equal letters; those named `_bin` have none, but compare as if padded with spaces, all but the
+/// few that don't. A `CHAR` loses its spaces whatever its collation, and a `BINARY` is filled up with zeros, unless it
+/// is as long as a UUID, which fills it.
 fn is_loose(storage: &Storage, collation: Option<&str>) -> bool {
     match storage.data_type.as_str() {
         "char" | "enum" | "set" | "decimal" | "float" | "double" | "json" => true,

@@ -9,8 +9,8 @@ use super::{
     table::{Action, Column, ForeignKey, Storage, Tables, UniqueKey},
 };
 
-/// The tables by the names that find them: of relations with one name, the path's first hides the others, even when it is
-/// no table.
+/// The tables by the names that find them: of relations with one name, the path's first hides the others, even when it
+/// is no table.
 const TABLES: &str = "tables AS (\
     SELECT oid, relname FROM (\
         SELECT DISTINCT ON (c.relname) c.oid, c.relname, c.relkind \

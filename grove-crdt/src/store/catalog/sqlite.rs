@@ -82,8 +82,8 @@ fn type_name(declared: &str) -> String {
     name.trim().to_ascii_lowercase()
 }
 
-/// Adds the indexes. That of a primary key tells its collations, and is the key's name; a key that is the row's number has
-/// none.
+/// Adds the indexes. That of a primary key tells its collations, and is the key's name; a key that is the row's number
+/// has none.
 fn add_unique_keys(tables: &mut Tables, rows: &[QueryResult]) -> Result<(), DbErr> {
     for row in rows {
         let Some(table) = tables.get_mut(&row.try_get_by_index::<String>(0)?) else {

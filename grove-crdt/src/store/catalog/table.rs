@@ -39,8 +39,8 @@ pub(crate) struct ForeignKey {
     pub on_delete: Action,
     /// What an update of the parent's columns does.
     pub on_update: Action,
-    /// Whether it may be checked only when the transaction commits, so that a statement that breaks it does not fail: always,
-    /// or whenever somebody asks for it (PostgreSQL's `DEFERRABLE INITIALLY IMMEDIATE`).
+    /// Whether it may be checked only when the transaction commits, so that a statement that breaks it does not fail:
+    /// always, or whenever somebody asks for it (PostgreSQL's `DEFERRABLE INITIALLY IMMEDIATE`).
     pub deferred: bool,
 }
 
@@ -51,8 +51,8 @@ pub(crate) struct UniqueKey {
     pub name: String,
     /// The plain columns in it, in its order.
     pub columns: Vec<String>,
-    /// Whether two rows meet in it just when they are equal in `columns`: it has no expressions, no prefixes of values and no
-    /// condition. What is equal is for the columns' collations to say.
+    /// Whether two rows meet in it just when they are equal in `columns`: it has no expressions, no prefixes of values
+    /// and no condition. What is equal is for the columns' collations to say.
     pub exact: bool,
     /// Whether it may be checked only when the transaction commits.
     pub deferred: bool,
@@ -76,9 +76,9 @@ impl UniqueKey {
 /// How a database stores a column's values, as far as it tells: whether a value fits exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Storage {
-    /// The type's name in lower case, without parameters: `pg_type.typname` on PostgreSQL (`bpchar`, `int8`, `timestamptz`), of
-    /// the underlying type when it is a domain; `information_schema.columns.data_type` on MySQL and MariaDB; what the table's
-    /// definition says on SQLite.
+    /// The type's name in lower case, without parameters: `pg_type.typname` on PostgreSQL (`bpchar`, `int8`,
+    /// `timestamptz`), of the underlying type when it is a domain; `information_schema.columns.data_type` on MySQL and
+    /// MariaDB; what the table's definition says on SQLite.
     pub data_type: String,
     /// Of text and bits: how many characters, bytes or bits at most; of MySQL's `TEXT` types, bytes.
     pub length: Option<u32>,
@@ -124,7 +124,8 @@ impl Table {
         &mut self.unique[place]
     }
 
-    /// Whether a row may be found by another key than its own. Any column may be a key's when the database knows of none.
+    /// Whether a row may be found by another key than its own. Any column may be a key's when the database knows of
+    /// none.
     pub(super) fn has_loose_key(&self) -> bool {
         let is_key = |column: &Column| {
             let key = self.primary.as_ref();

@@ -115,7 +115,8 @@ async fn sqlite_names_what_a_row_breaks() {
     live::sqlite(async |live| {
         live.run(&[
             "CREATE TABLE p (id TEXT PRIMARY KEY)",
-            "CREATE TABLE c (id INTEGER PRIMARY KEY, a TEXT, b TEXT, p TEXT REFERENCES p (id), t TEXT NOT NULL DEFAULT '', \
+            "CREATE TABLE c (id INTEGER PRIMARY KEY, a TEXT, b TEXT, p TEXT REFERENCES p (id), \
+             t TEXT NOT NULL DEFAULT '', \
              n INTEGER CONSTRAINT positive CHECK (n > 0), UNIQUE (a, b))",
             "CREATE UNIQUE INDEX lower_a ON c (lower(a))",
             "CREATE TRIGGER no BEFORE DELETE ON c BEGIN SELECT RAISE(ABORT, 'it stays'); END",
@@ -125,11 +126,27 @@ async fn sqlite_names_what_a_row_breaks() {
         refused(
             &live,
             &[
-                ("INSERT INTO c (id, a, b) VALUES (2, 'x', 'y')", Constraint::Unique, Some("index 'lower_a'")),
+                (
+                    "INSERT INTO c (id, a, b) VALUES (2, 'x', 'y')",
+                    Constraint::Unique,
+                    Some("index 'lower_a'"),
+                ),
                 ("INSERT INTO c (id) VALUES (1)", Constraint::Unique, Some("c.id")),
-                ("INSERT INTO c (id, p) VALUES (2, 'nobody')", Constraint::ForeignKey, None),
-                ("INSERT INTO c (id, t) VALUES (2, NULL)", Constraint::NotNull, Some("c.t")),
-                ("INSERT INTO c (id, n) VALUES (2, 0)", Constraint::Check, Some("positive")),
+                (
+                    "INSERT INTO c (id, p) VALUES (2, 'nobody')",
+                    Constraint::ForeignKey,
+                    None,
+                ),
+                (
+                    "INSERT INTO c (id, t) VALUES (2, NULL)",
+                    Constraint::NotNull,
+                    Some("c.t"),
+                ),
+                (
+                    "INSERT INTO c (id, n) VALUES (2, 0)",
+                    Constraint::Check,
+                    Some("positive"),
+                ),
                 ("INSERT INTO c (id) VALUES ('two')", Constraint::Value, None),
                 ("DELETE FROM c", Constraint::Check, None),
             ],
@@ -198,9 +215,10 @@ async fn mysql_names_what_a_row_breaks() {
     live::mysql(async |live| {
         live.run(&[
             "CREATE TABLE p (id varchar(20) PRIMARY KEY)",
-            "CREATE TABLE c (id int PRIMARY KEY, a varchar(3), p varchar(20), t varchar(9) NOT NULL, l varchar(9) CHARACTER SET latin1, \
-             n decimal(4,2), d datetime, e enum('good', 'bad'), CONSTRAINT a_key UNIQUE (a), CONSTRAINT positive CHECK (n > 0), \
-             CONSTRAINT c_p FOREIGN KEY (p) REFERENCES p (id))",
+            "CREATE TABLE c (id int PRIMARY KEY, a varchar(3), p varchar(20), t varchar(9) NOT NULL, \
+             l varchar(9) CHARACTER SET latin1, \
+             n decimal(4,2), d datetime, e enum('good', 'bad'), CONSTRAINT a_key UNIQUE (a), \
+             CONSTRAINT positive CHECK (n > 0), CONSTRAINT c_p FOREIGN KEY (p) REFERENCES p (id))",
             "CREATE TRIGGER no BEFORE DELETE ON c FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'it stays'",
             "INSERT INTO p VALUES ('p')",
             "INSERT INTO c (id, a, p, t) VALUES (1, 'x''y', 'p', '')",
@@ -210,18 +228,46 @@ async fn mysql_names_what_a_row_breaks() {
         refused(
             &live,
             &[
-                ("INSERT INTO c (id, t, a) VALUES (2, '', 'x''y')", Constraint::Unique, Some("a_key")),
-                ("INSERT INTO c (id, t) VALUES (1, '')", Constraint::Unique, Some("PRIMARY")),
-                ("INSERT INTO c (id, t, p) VALUES (2, '', 'nobody')", Constraint::ForeignKey, Some("c_p")),
+                (
+                    "INSERT INTO c (id, t, a) VALUES (2, '', 'x''y')",
+                    Constraint::Unique,
+                    Some("a_key"),
+                ),
+                (
+                    "INSERT INTO c (id, t) VALUES (1, '')",
+                    Constraint::Unique,
+                    Some("PRIMARY"),
+                ),
+                (
+                    "INSERT INTO c (id, t, p) VALUES (2, '', 'nobody')",
+                    Constraint::ForeignKey,
+                    Some("c_p"),
+                ),
                 ("DELETE FROM p", Constraint::ForeignKey, Some("c_p")),
                 ("INSERT INTO c (id, t) VALUES (2, NULL)", Constraint::NotNull, Some("t")),
                 ("INSERT INTO c (id) VALUES (2)", Constraint::NotNull, Some("t")),
-                ("INSERT INTO c (id, t, n) VALUES (2, '', 0)", Constraint::Check, Some("positive")),
+                (
+                    "INSERT INTO c (id, t, n) VALUES (2, '', 0)",
+                    Constraint::Check,
+                    Some("positive"),
+                ),
                 ("INSERT INTO c (id, t, n) VALUES (2, '', 100)", Constraint::Value, None),
-                ("INSERT INTO c (id, t, a) VALUES (2, '', 'long')", Constraint::Value, None),
+                (
+                    "INSERT INTO c (id, t, a) VALUES (2, '', 'long')",
+                    Constraint::Value,
+                    None,
+                ),
                 ("INSERT INTO c (id, t, l) VALUES (2, '', '🌳')", Constraint::Value, None),
-                ("INSERT INTO c (id, t, d) VALUES (2, '', 'noon')", Constraint::Value, None),
-                ("INSERT INTO c (id, t, e) VALUES (2, '', 'so-so')", Constraint::Value, None),
+                (
+                    "INSERT INTO c (id, t, d) VALUES (2, '', 'noon')",
+                    Constraint::Value,
+                    None,
+                ),
+                (
+                    "INSERT INTO c (id, t, e) VALUES (2, '', 'so-so')",
+                    Constraint::Value,
+                    None,
+                ),
                 ("DELETE FROM c", Constraint::Check, None),
             ],
         )

@@ -175,6 +175,10 @@ async fn keys_that_cannot_be_kept() {
     };
     let replica = super::documents_after(wide).await;
     let long = "x".repeat(513);
+    let draft = |id: &str| document::ActiveModel {
+        title: Set("short".to_owned()),
+        ..draft(id)
+    };
     let error = draft(&long).insert(&replica).await.unwrap_err().to_string();
     assert!(
         error.contains("513 bytes long") && error.contains("at most 512"),

@@ -6,6 +6,7 @@ mod branch;
 mod clashes;
 mod compare;
 mod deletes;
+mod mixed;
 mod office;
 
 use compare::{parked, rows_and_cells_agree, same_data, settled};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use grove_crdt::{prelude::*, sync::RetryPolicy};
-use grove_crdt_tests::{connect, entities::document};
+use grove_crdt_tests::{connect, entities::document, open_when_free};
 use sea_orm::EntityTrait as _;
 
 use super::{
@@ -57,10 +57,8 @@ async fn life() {
         return;
     };
     let seed: u64 = given[SEED].parse().expect("a number");
-    let replica = tables::builder("node")
-        .open(connect(&database).await)
-        .await
-        .expect("the node opens");
+    let db = connect(&database).await;
+    let replica = open_when_free(|| tables::builder("node"), &db).await;
     let syncer = syncer(&replica, &url);
     while document::Entity::find_by_id(TOTAL)
         .one(&replica)

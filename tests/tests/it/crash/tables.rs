@@ -64,4 +64,5 @@ pub(super) fn builder(node: &str) -> ReplicaBuilder {
         .entity::<document::Entity>()
         .entity::<comment::Entity>()
         .entity::<entry::Entity>()
+        .node_lease(std::time::Duration::from_secs(1))
 }

@@ -1,0 +1,141 @@
+//! Fields whose column can't hold their value exactly: 1.234 in a column of two decimals.
+//!
+//! The record keeps the exact value; the column shows what it made of it. So that this is not taken for an edit, it is noted
+//! here which value was written and what the column shows of it. A note says nothing about any other pair of values, so one
+//! that is out of date does no harm.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr,
+    sea_query::{Expr, ExprTrait as _, OnConflict, Query},
+};
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    entity::{Column, Table},
+    store::{
+        catalog::Catalog,
+        chunks, fit,
+        schema::{INEXACT, shadow_ref},
+    },
+    types::canonical,
+};
+
+const COLUMNS: [&str; 5] = ["table_name", "pk", "field", "value", "shown"];
+
+/// What a column made of a value that it can't hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pk: String,
+    field: String,
+    value: String,
+    shown: String,
+}
+
+impl Note {
+    /// The record has `recorded`; the column, to which it was written, has `stands`.
+    pub(crate) fn new(pk: &str, field: &str, recorded: &Json, stands: &Json) -> Self {
+        Self {
+            pk: pk.to_owned(),
+            field: field.to_owned(),
+            value: hash(recorded),
+            shown: hash(stands),
+        }
+    }
+}
+
+/// Notes on some rows of a table.
+#[derive(Debug, Default)]
+pub(crate) struct Inexact {
+    /// By key and field.
+    notes: HashMap<(String, String), (String, String)>,
+}
+
+impl Inexact {
+    /// Whether `stands` is what the column of the field made of `recorded`.
+    pub(crate) fn is_shown_as(&self, pk: &str, field: &str, recorded: &Json, stands: &Json) -> bool {
+        let note = self.notes.get(&(pk.to_owned(), field.to_owned()));
+        note.is_some_and(|(value, shown)| *value == hash(recorded) && *shown == hash(stands))
+    }
+}
+
+/// Whether the column may show something else than `value` once that is written to it.
+pub(crate) fn at_risk(backend: DbBackend, catalog: &Catalog, table: &Table, column: &Column, value: &Json) -> bool {
+    let narrowed = column
+        .narrowed(value)
+        .is_ok_and(|form| canonical(&form) != canonical(value));
+    let is_exact = catalog
+        .storage(&table.name, &column.name)
+        .is_some_and(|storage| fit::is_exact(backend, &column.value_type, storage, value));
+    narrowed || !is_exact || catalog.must_compare(&table.name)
+}
+
+/// The notes on these rows. No statement is sent for no rows.
+pub(crate) async fn load<C: ConnectionTrait>(conn: &C, table: &Table, pks: &[String]) -> Result<Inexact, DbErr> {
+    let mut notes = HashMap::new();
+    for chunk in chunks(pks, 1) {
+        let select = Query::select()
+            .columns(["pk", "field", "value", "shown"])
+            .from(INEXACT)
+            .and_where(Expr::col("table_name").eq(table.name.as_str()))
+            .and_where(Expr::col("pk").is_in(chunk.iter().map(String::as_str)))
+            .take();
+        for row in conn.query_all(&select).await? {
+            let key = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            notes.insert(key, (row.try_get_by_index(2)?, row.try_get_by_index(3)?));
+        }
+    }
+    Ok(Inexact { notes })
+}
+
+/// Writes notes, in place of older ones on the same fields.
+pub(crate) async fn note<C: ConnectionTrait>(conn: &C, table: &Table, notes: &[Note]) -> Result<(), DbErr> {
+    for chunk in chunks(notes, COLUMNS.len()) {
+        let mut insert = Query::insert();
+        insert.into_table(INEXACT).columns(COLUMNS);
+        for note in chunk {
+            insert.values_panic([
+                table.name.as_str().into(),
+                note.pk.as_str().into(),
+                note.field.as_str().into(),
+                note.value.as_str().into(),
+                note.shown.as_str().into(),
+            ]);
+        }
+        insert.on_conflict(
+            OnConflict::columns(["table_name", "pk", "field"])
+                .update_columns(["value", "shown"])
+                .to_owned(),
+        );
+        conn.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the notes on records that live no more.
+pub(crate) async fn sweep<C: ConnectionTrait>(conn: &C, table: &Table) -> Result<(), DbErr> {
+    let alive = Query::select()
+        .column("pk")
+        .from(shadow_ref(table))
+        .and_where(Expr::col("field").eq(""))
+        .and_where(Expr::col("epoch").modulo(2).eq(1))
+        .take();
+    let delete = Query::delete()
+        .from_table(INEXACT)
+        .and_where(Expr::col("table_name").eq(table.name.as_str()))
+        .and_where(Expr::col("pk").not_in_subquery(alive))
+        .take();
+    conn.execute(&delete).await.map(drop)
+}
+
+/// A text of one length for a value of any.
+fn hash(value: &Json) -> String {
+    let digest = Sha256::digest(canonical(value));
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

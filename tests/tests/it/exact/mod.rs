@@ -1,0 +1,8 @@
+//! A value means the same on every database: its record has it exactly everywhere, each column shows it as well as it can,
+//! and what a column shows is never taken for an edit.
+
+mod databases;
+mod local;
+mod parked;
+mod sample;
+mod travel;

@@ -1,0 +1,162 @@
+//! Values drawn at random go from each kind of database to each other and on to a third.
+
+use grove_crdt::Replica;
+use proptest::{
+    strategy::{Strategy, ValueTree as _},
+    test_runner::{Config, RngAlgorithm, RngSeed, TestRunner},
+};
+use sea_orm::{DbBackend, IntoActiveModel as _, prelude::*};
+
+use super::{
+    databases::{Given, cells, kinds, pull, rows},
+    sample::{self, Choice},
+};
+
+const ROWS: i32 = 40;
+
+/// Rows drawn at random, by a seed that is printed. `GROVE_SEED` repeats one.
+fn drawn(choice: Choice) -> Vec<sample::Model> {
+    let seed = std::env::var("GROVE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(rand::random);
+    println!("GROVE_SEED={seed} ({choice:?})");
+    let mut runner = TestRunner::new(Config {
+        rng_algorithm: RngAlgorithm::ChaCha,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let model = sample::model(choice);
+    let one = |id| sample::Model {
+        id,
+        ..model.new_tree(&mut runner).expect("a row").current()
+    };
+    (0..ROWS).map(one).collect()
+}
+
+async fn insert(replica: &Replica, models: &[sample::Model]) {
+    for model in models {
+        let inserted = model.clone().into_active_model().reset_all().insert(replica).await;
+        inserted.unwrap_or_else(|error| panic!("{error}: {model:?}"));
+    }
+}
+
+/// Adopting, and saving what was read, record nothing.
+async fn assert_no_edit(replica: &Replica) {
+    let before = cells(replica).await;
+    let found = replica.adopt::<sample::Entity>().await.unwrap();
+    assert_eq!((found.adopted, found.changed, found.deleted), (0, 0, 0), "{found}");
+    for row in rows(replica).await {
+        row.into_active_model().reset_all().update(replica).await.unwrap();
+    }
+    assert_same(&before, &cells(replica).await);
+}
+
+#[track_caller]
+fn assert_same(one: &[String], other: &[String]) {
+    for (one, other) in one.iter().zip(other) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(one.len(), other.len());
+}
+
+async fn exact(from: DbBackend, to: DbBackend) {
+    let (a, b) = (Given::new(from).await, Given::new(to).await);
+    {
+        let (here, there) = (a.replica("a").await, b.replica("b").await);
+        let models = drawn(Choice::Exact);
+        insert(&here, &models).await;
+        assert_eq!(rows(&here).await, models);
+        assert_eq!(pull(&there, &here).await, 0);
+        assert_eq!(rows(&there).await, models);
+        assert_same(&cells(&here).await, &cells(&there).await);
+        assert_no_edit(&here).await;
+        assert_no_edit(&there).await;
+    }
+    a.drop().await;
+    b.drop().await;
+}
+
+/// What one database's columns show goes through another's to a third, of the first kind, and is there as it was.
+async fn through(from: DbBackend, by: DbBackend, choice: Choice) {
+    let (a, b, c) = (Given::new(from).await, Given::new(by).await, Given::new(from).await);
+    {
+        let (here, between, there) = (a.replica("a").await, b.replica("b").await, c.replica("c").await);
+        let models = drawn(choice);
+        let mut taken = Vec::new();
+        for model in models {
+            // What a database refuses of its own users is not there to be sent.
+            let inserted = model.into_active_model().reset_all().insert(&here).await;
+            taken.extend(inserted.ok());
+        }
+        // A round of changes, so that cells of fields travel as well as births.
+        for (row, other) in taken.iter().zip(taken.iter().skip(1)).step_by(2) {
+            let other = sample::Model {
+                id: row.id,
+                ..other.clone()
+            };
+            let _ = other.into_active_model().reset_all().update(&here).await;
+        }
+        assert_no_edit(&here).await;
+        let parked = pull(&between, &here).await;
+        assert!(choice == Choice::Any || parked == 0, "{:?}", between.parked().await);
+        assert_same(&cells(&here).await, &cells(&between).await);
+        assert_no_edit(&between).await;
+        assert_eq!(pull(&there, &between).await, 0);
+        assert_same(&cells(&here).await, &cells(&there).await);
+        assert_eq!(rows(&here).await, rows(&there).await);
+        assert_no_edit(&there).await;
+        edit_one_field(&between, &there).await;
+    }
+    for given in [a, b, c] {
+        given.drop().await;
+    }
+}
+
+/// An edit of one field, made by saving a whole row, is an edit of that field alone.
+async fn edit_one_field(here: &Replica, there: &Replica) {
+    let Some(row) = rows(here).await.into_iter().next() else {
+        return;
+    };
+    let (id, was) = (
+        row.id,
+        sample::Entity::find_by_id(row.id).one(there).await.unwrap().unwrap(),
+    );
+    let edited = sample::Model {
+        int: was.int.wrapping_add(1),
+        ..row
+    };
+    let edited = edited.into_active_model().reset_all().update(here).await.unwrap();
+    pull(there, here).await;
+    let now = sample::Entity::find_by_id(id).one(there).await.unwrap().unwrap();
+    assert_eq!(now, sample::Model { int: edited.int, ..was });
+}
+
+#[tokio::test]
+async fn exact_values_read_back_equal_everywhere() {
+    for from in kinds().await {
+        for to in kinds().await {
+            println!("{from:?} to {to:?}");
+            exact(from, to).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn inexact_values_pass_through_every_database_unharmed() {
+    for from in kinds().await {
+        for by in kinds().await {
+            println!("{from:?} by {by:?}");
+            through(from, by, Choice::Inexact).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn values_that_a_database_refuses_pass_through_it_unharmed() {
+    for from in kinds().await {
+        for by in kinds().await {
+            println!("{from:?} by {by:?}");
+            through(from, by, Choice::Any).await;
+        }
+    }
+}
