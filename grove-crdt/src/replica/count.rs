@@ -3,12 +3,13 @@
 use sea_orm::DbBackend;
 
 use crate::{
-    error::Error,
+    error::{CONTENDED, Error},
     replica::{
         effect::{Effect, What},
         given::Rows,
         statement::refusal,
     },
+    store::dialect,
 };
 
 /// What is known of the rows a statement may write, in its own table.
@@ -44,7 +45,13 @@ impl Count {
     /// # Errors
     ///
     /// More rows were written than are known: some nobody watched.
-    pub(super) fn check(&self, table: &str, written: Option<usize>, effects: &[Effect]) -> Result<(), Error> {
+    pub(super) fn check(
+        &self,
+        table: &str,
+        written: Option<usize>,
+        effects: &[Effect],
+        backend: DbBackend,
+    ) -> Result<(), Error> {
         let Some(written) = written else { return Ok(()) };
         let count = |is: fn(&What) -> bool| {
             let own = effects.iter().filter(|effect| effect.table.name == table);
@@ -62,15 +69,23 @@ impl Count {
         };
         match written.checked_sub(known) {
             None | Some(0) => Ok(()),
-            Some(rows) => Err(escaped(rows)),
+            Some(rows) => Err(escaped(rows, backend)),
         }
     }
 }
 
-/// The error for a statement that wrote `rows` rows that nobody watched.
-pub(super) fn escaped(rows: usize) -> Error {
-    refusal(
+/// The error for a statement that wrote `rows` rows that nobody watched. Where there are other writers, one of them may have
+/// come in between, and all is well when it is run again.
+pub(super) fn escaped(rows: usize, backend: DbBackend) -> Error {
+    let refused = refusal(
         format!("a statement that wrote {rows} rows more than its conditions and keys named just before it ran"),
         "name the rows by values that stay the same, not by the time of day",
-    )
+    );
+    match refused {
+        Error::Uncapturable { what, instead } if !dialect::has_one_writer(backend) => Error::Uncapturable {
+            what,
+            instead: format!("{instead}; or {CONTENDED}"),
+        },
+        other => other,
+    }
 }

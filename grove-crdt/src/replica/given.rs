@@ -6,11 +6,12 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, Value, sea_q
 use sqlparser::ast::{self, Expr, SetExpr};
 
 use crate::{
-    entity::{Column, Table},
+    entity::{Column, Table, codec},
     error::Error,
     replica::{
         fragment::Fragments,
         placeholders::placeholder,
+        selection::assigned_columns,
         statement::{Write, refusal},
     },
     store::{catalog::Catalog, query_text, row},
@@ -54,9 +55,11 @@ impl<'a> Rows<'a> {
     ) -> Self {
         let last = |name: &ast::ObjectName| Some(name.0.last()?.as_ident()?.value.clone());
         let columns = if !insert.assignments.is_empty() {
-            super::selection::assigned_columns(&insert.assignments)
+            assigned_columns(&insert.assignments)
         } else if insert.columns.is_empty() {
-            catalog.insertable(&table.name)
+            let mut columns = catalog.insertable(&table.name);
+            columns.truncate(width(insert).unwrap_or(columns.len()));
+            columns
         } else {
             insert.columns.iter().filter_map(last).collect()
         };
@@ -177,28 +180,21 @@ impl<'a> Rows<'a> {
         }))
     }
 
-    /// The value as one that its column can be compared with: where the column's type is strict, a literal has none of its
-    /// own before it meets the column.
+    /// The value as one that its column can be compared with. PostgreSQL compares only what is of one type, and is asked for
+    /// rows by their columns' types, or it would take the one for the other in a query it knows already.
     fn fit(&self, value: Value, name: &str) -> Option<Value> {
-        let backend = self.backend();
-        let column = self
-            .table
-            .columns
-            .iter()
-            .find(|column| column.name.eq_ignore_ascii_case(name));
-        let Some(column) = column.filter(|_| backend != DbBackend::Sqlite) else {
-            return Some(value);
-        };
-        match value {
-            Value::BigInt(Some(number)) if is_text(column) => Some(number.to_string().into()),
-            Value::String(Some(text)) if backend == DbBackend::Postgres && !is_text(column) => {
-                let number = text.parse::<i64>().ok().filter(|_| is_integer(column));
-                number
-                    .map(Value::from)
-                    .or_else(|| column.decode(&serde_json::Value::String(text)).ok())
-            }
-            value => Some(value),
+        let column = self.column(name);
+        match (self.backend(), value, column) {
+            (DbBackend::Sqlite, value, _) | (_, value, None) => Some(value),
+            (_, Value::BigInt(Some(number)), Some(column)) if is_text(column) => Some(number.to_string().into()),
+            (DbBackend::Postgres, value, Some(column)) => fitted(&value, column),
+            (_, value, _) => Some(value),
         }
+    }
+
+    fn column(&self, name: &str) -> Option<&Column> {
+        let mut columns = self.table.columns.iter();
+        columns.find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
     /// What a query gives. It must give the same when it is run again, by the insert.
@@ -215,12 +211,9 @@ impl<'a> Rows<'a> {
         for found in &found {
             let mut row = Vec::with_capacity(names.len());
             for (index, name) in names.iter().enumerate() {
-                let column = self
-                    .table
-                    .columns
-                    .iter()
-                    .find(|column| column.name.eq_ignore_ascii_case(name));
-                let value_type = column.map_or(&ArrayType::String, |column| &column.value_type);
+                let value_type = self
+                    .column(name)
+                    .map_or(&ArrayType::String, |column| &column.value_type);
                 let is_null = || {
                     let text = found.try_get_by_index::<Option<String>>(index);
                     text.is_ok_and(|text| text.is_none())
@@ -297,6 +290,39 @@ impl<'a> Rows<'a> {
             " LOCK IN SHARE MODE"
         }
     }
+}
+
+/// How many values each row gives, when that can be told. On PostgreSQL they may be fewer than the columns.
+fn width(insert: &ast::Insert) -> Option<usize> {
+    match insert.source.as_ref()?.body.as_ref() {
+        SetExpr::Values(values) => values.rows.first().map(|row| row.content.len()),
+        SetExpr::Select(select) => {
+            let is_one = |item: &ast::SelectItem| {
+                !matches!(
+                    item,
+                    ast::SelectItem::Wildcard(_) | ast::SelectItem::QualifiedWildcard(..)
+                )
+            };
+            select.projection.iter().all(is_one).then_some(select.projection.len())
+        }
+        _ => None,
+    }
+    .filter(|width| *width > 0)
+}
+
+/// The value as one of the column's type.
+fn fitted(value: &Value, column: &Column) -> Option<Value> {
+    let json = codec::encode(value).ok()?;
+    let number = json.as_str().filter(|_| is_integer(column));
+    let json = number
+        .and_then(|text| text.parse::<i64>().ok())
+        .map_or(json.clone(), Into::into);
+    column.decode(&json).ok()
+}
+
+/// A number as a value of the column's type.
+pub(super) fn number_for(column: &Column, number: i64) -> Option<Value> {
+    fitted(&number.into(), column)
 }
 
 fn is_text(column: &Column) -> bool {

@@ -169,13 +169,24 @@ fn conflicts(rows: &Rows<'_>, catalog: &Catalog, key: &[String]) -> Result<Vec<V
         ));
     };
     let columns: Vec<_> = columns.iter().map(|column| column_name(rows, column)).collect();
-    let is_key = columns.len() == key.len() && columns.iter().all(|c| key.iter().any(|k| k.eq_ignore_ascii_case(c)));
-    Ok(if is_key { Vec::new() } else { vec![columns] })
+    Ok(if is_same(&columns, key) {
+        Vec::new()
+    } else {
+        vec![columns]
+    })
+}
+
+/// Whether two lists name the same columns.
+fn is_same(columns: &[String], key: &[String]) -> bool {
+    let is_in_key = |column: &String| key.iter().any(|part| part.eq_ignore_ascii_case(column));
+    columns.len() == key.len() && columns.iter().all(is_in_key)
 }
 
 /// The columns of each unique key but the primary key.
 fn any_unique_key(catalog: &Catalog, table: &str, primary: &[String]) -> Result<Vec<Vec<String>>, Error> {
-    let others = catalog.unique_keys(table).filter(|unique| unique.columns != primary);
+    let others = catalog
+        .unique_keys(table)
+        .filter(|unique| !is_same(&unique.columns, primary));
     let columns = others.map(|unique| {
         if unique.exact {
             return Ok(unique.columns.clone());

@@ -8,7 +8,7 @@ use crate::{
     entity::Table,
     error::Error,
     replica::{
-        given::{Given, Rows, is_integer},
+        given::{Given, Rows, is_integer, number_for},
         session::Answer,
         statement::refusal,
     },
@@ -20,10 +20,10 @@ use crate::{
 pub(super) struct MadeKeys {
     table: Arc<Table>,
     backend: DbBackend,
+    /// The table's name as the statement has it.
+    text: String,
     /// How many rows it inserts, when that can be told.
     rows: Option<usize>,
-    /// Whether every key is made, and none is given.
-    all: bool,
 }
 
 impl MadeKeys {
@@ -31,12 +31,11 @@ impl MadeKeys {
     ///
     /// The keys can't be found when it has run.
     pub(super) fn new(rows: &Rows<'_>, given: Option<&[Vec<Given>]>) -> Result<Self, Error> {
-        let is_made = |key: &Vec<Given>| key.iter().any(|part| !matches!(part, Given::Value(_)));
         let keys = Self {
             table: rows.table.clone(),
             backend: rows.backend(),
+            text: rows.write.target().text.clone(),
             rows: rows.count(),
-            all: given.is_none_or(|keys| keys.iter().all(is_made)),
         };
         if rows.may_exist() {
             return Err(refusal(
@@ -47,7 +46,12 @@ impl MadeKeys {
                 "give the keys",
             ));
         }
-        if keys.backend == DbBackend::Postgres && rows.insert.returning.is_none() {
+        let is_made = |key: &Vec<Given>| key.iter().any(|part| !matches!(part, Given::Value(_)));
+        let all_made = given.is_none_or(|keys| keys.iter().all(is_made));
+        // An insert whose rows are known before it begins takes its numbers from MySQL in one go.
+        let in_a_row = keys.backend == DbBackend::MySql && keys.rows.is_some() && all_made;
+        let counted = is_number(&keys.table) && (keys.rows == Some(1) || in_a_row);
+        if rows.insert.returning.is_none() && !counted {
             return Err(keys.unknown());
         }
         Ok(keys)
@@ -58,13 +62,9 @@ impl MadeKeys {
     }
 
     fn unknown(&self) -> Error {
-        let instead = match self.backend {
-            DbBackend::MySql => "insert the rows one by one, or give the keys",
-            _ => "let it return them (`exec`, `exec_with_returning`), or give the keys",
-        };
         refusal(
             format!("an insert into `{}` whose keys the database makes", self.table.name),
-            instead,
+            "let it return them (`exec`, `exec_with_returning`), insert the rows one by one, or give the keys",
         )
     }
 
@@ -89,25 +89,45 @@ impl MadeKeys {
 
     /// The keys that were counted up.
     async fn counted(&self, tx: &DatabaseTransaction, result: &ExecResult) -> Result<Vec<Vec<Value>>, Error> {
-        let Some(id) = last_id(&self.table, self.backend, result) else {
-            return Err(self.unknown());
+        let first = match self.backend {
+            DbBackend::Postgres => self.last_of_sequence(tx).await?,
+            _ => last_id(&self.table, self.backend, result),
         };
-        match i64::try_from(result.rows_affected()).unwrap_or(i64::MAX) {
-            1 => Ok(vec![vec![id.into()]]),
-            // The first is told. An insert whose rows are known before it begins takes the next ones in one go.
-            rows if self.backend == DbBackend::MySql && self.all && self.rows.is_some() => {
-                let step = increment(tx).await?;
-                Ok((0..rows).map(|n| vec![(id + n * step).into()]).collect())
-            }
-            _ => Err(self.unknown()),
-        }
+        let first = first.ok_or_else(|| self.unknown())?;
+        let step = match result.rows_affected() {
+            1 => 1,
+            _ if self.backend == DbBackend::MySql && self.rows.is_some() => increment(tx).await?,
+            _ => return Err(self.unknown()),
+        };
+        let rows = i64::try_from(result.rows_affected()).unwrap_or(i64::MAX);
+        let keys = (0..rows).map(|n| {
+            let id = n.checked_mul(step).and_then(|more| first.checked_add(more));
+            let column = self.table.key_columns().next();
+            let value = column.zip(id).and_then(|(column, id)| number_for(column, id));
+            value.map(|value| vec![value]).ok_or_else(|| self.unknown())
+        });
+        keys.collect()
     }
+
+    /// What the key's sequence gave last, to this connection.
+    async fn last_of_sequence(&self, tx: &DatabaseTransaction) -> Result<Option<i64>, Error> {
+        let sql = "SELECT currval(pg_get_serial_sequence($1, $2)::regclass)".to_owned();
+        let columns = self.table.key_columns().map(|column| column.name.as_str().into());
+        let values = std::iter::once(self.text.as_str().into()).chain(columns);
+        let found = query_text(tx, sql, values.collect()).await?;
+        let id = found.first().map(|row| row.try_get_by_index(0)).transpose()?;
+        Ok(id.flatten())
+    }
+}
+
+fn is_number(table: &Table) -> bool {
+    table.key.len() == 1 && table.key_columns().all(is_integer)
 }
 
 /// The number that an insert was told to have counted up to, or on MySQL from, for its key.
 pub(super) fn last_id(table: &Table, backend: DbBackend, result: &ExecResult) -> Option<i64> {
     // PostgreSQL knows no such thing.
-    let is_told = backend != DbBackend::Postgres && table.key.len() == 1 && table.key_columns().all(is_integer);
+    let is_told = backend != DbBackend::Postgres && is_number(table);
     let id = is_told.then(|| result.last_insert_id())?;
     i64::try_from(id).ok().filter(|id| *id != 0)
 }

@@ -50,7 +50,7 @@ impl Places {
         let moved = self.before.difference(&after).count();
         match written.checked_sub(moved) {
             None | Some(0) => Ok(()),
-            Some(rows) => Err(escaped(rows)),
+            Some(rows) => Err(escaped(rows, DbBackend::Postgres)),
         }
     }
 }

@@ -4,6 +4,7 @@ mod announced;
 mod cancelled;
 mod counters;
 mod database_values;
+mod dialects;
 mod foreign_keys;
 mod foreign_keys_unreplicated;
 mod keys;
