@@ -34,6 +34,9 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Taken(Arc<State>);
 
+/// Tells the openings of this process apart.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
 /// Takes the id. One that this process has held before is free as soon as its replica is closed.
 ///
 /// # Errors
@@ -54,7 +57,6 @@ pub(super) async fn take(tx: &DatabaseTransaction, node: &NodeId, length: Durati
             ),
         });
     }
-    static COUNT: AtomicU64 = AtomicU64::new(0);
     let holder = format!("{process}:{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let micros = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
     lease::take(tx, node.as_str(), &holder, micros).await?;
@@ -97,7 +99,7 @@ impl State {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(node = %self.node, %error, "the lease of this node id could not be renewed")
+                    tracing::warn!(node = %self.node, %error, "the lease of this node id could not be renewed");
                 }
             }
         }

@@ -138,9 +138,10 @@ impl Replica {
     }
 
     pub(crate) async fn save_peer_state(&self, peer: &str, scope: &str, state: &PeerState) -> Result<(), Error> {
-        Ok(transact!(self.core, |tx| {
+        transact!(self.core, |tx| {
             Ok(Ending::Commit(peers::save(tx, peer, scope, state).await?))
-        }))
+        });
+        Ok(())
     }
 
     /// Merges changes of any tables. `from_replica` is the identity of the database they came from.
@@ -165,9 +166,10 @@ impl Replica {
                 since: self.core.clock.now_micros(),
             })
             .collect();
-        Ok(transact!(self.core, |tx| {
+        transact!(self.core, |tx| {
             Ok(Ending::Commit(dead_letters::put(tx, &letters).await?))
-        }))
+        });
+        Ok(())
     }
 
     /// The dead letters of one direction and peer that are worth another try.

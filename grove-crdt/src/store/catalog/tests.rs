@@ -96,10 +96,6 @@ async fn sqlites_catalog() {
             catalog.unique_columns("child"),
             nullable(&[("n", false), ("p", true), ("x", true)])
         );
-        assert_eq!(
-            catalog.unique_columns("Parent"),
-            unique_columns(&live.db, "Parent").await.expect("it is read")
-        );
         let named = |name: &str| catalog.unique_key("Parent", name).map(|key| key.columns.len());
         assert_eq!((named("Parent.a, Parent.b"), named("Parent.a")), (Some(2), None));
         assert!(catalog.unique_key("child", "index 'lower_y'").is_some());

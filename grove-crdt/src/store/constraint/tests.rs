@@ -1,7 +1,10 @@
 //! What each database says when it refuses a row.
 
 use super::*;
-use crate::store::live::{self, Live};
+use crate::store::{
+    live::{self, Live},
+    retry::Transient as _,
+};
 use sea_orm::ConnectionTrait as _;
 
 #[test]
@@ -100,7 +103,7 @@ async fn refused(live: &Live, cases: &[(&str, Constraint, Option<&str>)]) {
             name: name.map(str::to_owned),
         };
         assert_eq!(violation, Some(expected), "{statement}: {error}");
-        assert!(!crate::store::retry::is_transient(&error), "{statement}: {error}");
+        assert!(!error.is_transient(), "{statement}: {error}");
     }
     let error = live
         .db

@@ -1,6 +1,7 @@
 //! Whatever is committed late, a reader who goes on from where it stopped sees it.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -17,6 +18,7 @@ use grove_crdt::{
 use grove_crdt_tests::TestDatabase;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use sea_orm::{ActiveValue::Set, EntityTrait as _, TransactionSession as _, TransactionTrait as _};
+use tokio::task::JoinHandle;
 
 use super::tables::{self, file, folder};
 
@@ -35,40 +37,65 @@ async fn nothing_that_sixteen_connections_commit_is_skipped() {
     for id in [HOME, COUNTED] {
         tables::folder(id).insert(&source).await.unwrap();
     }
-    let reader = tables::on_sqlite("reader").await;
-    let watched = Arc::new(Watched::default());
-    let syncer = Syncer::builder(&reader)
-        .peer(OnlyForward(MemoryTransport::new(&source), watched.clone()))
-        .page_size(PAGE)
-        .build()
-        .unwrap();
     let done = Arc::new(AtomicBool::new(false));
-    let reading = tokio::spawn({
-        let done = done.clone();
-        async move {
-            while !done.load(Ordering::SeqCst) {
-                syncer.sync().await.unwrap();
-            }
-            // And once more.
-            syncer.sync().await.unwrap();
-        }
-    });
+    let readers = [
+        Reader::start(&source, "slow", PAGE, &done).await,
+        Reader::start(&source, "quick", 1_000, &done).await,
+    ];
     let mut writers = tokio::task::JoinSet::new();
     for number in 0..WRITERS {
         writers.spawn(Writer::new(&source, number, seed).write());
     }
     let committed: Vec<String> = writers.join_all().await.into_iter().flatten().collect();
     done.store(true, Ordering::SeqCst);
-    reading.await.unwrap();
+    for reader in readers {
+        reader.has_seen(&source, &committed).await;
+    }
+}
 
-    let there = file::Entity::find().all(&reader).await.unwrap();
-    let there: std::collections::BTreeSet<_> = there.into_iter().map(|file| file.id).collect();
-    let missing: Vec<_> = committed.iter().filter(|id| !there.contains(*id)).collect();
-    let count = committed.len();
-    assert!(missing.is_empty(), "of {count} files, the reader never saw {missing:?}");
-    tables::assert_same(&source, &reader).await;
-    let pages = watched.pages.load(Ordering::SeqCst);
-    assert!(pages > 20, "{pages} pages are too few to tell");
+/// One who goes on reading: with small pages it lies behind, with large ones it is always as far as it may be.
+struct Reader {
+    replica: Replica,
+    watched: Arc<Watched>,
+    reading: JoinHandle<()>,
+}
+
+impl Reader {
+    async fn start(source: &Replica, node: &str, page: usize, done: &Arc<AtomicBool>) -> Self {
+        let replica = tables::on_sqlite(node).await;
+        let watched = Arc::new(Watched::default());
+        let syncer = Syncer::builder(&replica)
+            .peer(OnlyForward(MemoryTransport::new(source), watched.clone()))
+            .page_size(page)
+            .build()
+            .unwrap();
+        let done = done.clone();
+        let reading = tokio::spawn(async move {
+            while !done.load(Ordering::SeqCst) {
+                syncer.sync().await.unwrap();
+            }
+            // And once more.
+            syncer.sync().await.unwrap();
+        });
+        Self {
+            replica,
+            watched,
+            reading,
+        }
+    }
+
+    async fn has_seen(self, source: &Replica, committed: &[String]) {
+        self.reading.await.unwrap();
+        let node = self.replica.node_id();
+        let there = file::Entity::find().all(&self.replica).await.unwrap();
+        let there: BTreeSet<_> = there.into_iter().map(|file| file.id).collect();
+        let missing: Vec<_> = committed.iter().filter(|id| !there.contains(*id)).collect();
+        let count = committed.len();
+        assert!(missing.is_empty(), "of {count} files, {node} never saw {missing:?}");
+        tables::assert_same(source, &self.replica).await;
+        let pages = self.watched.pages.load(Ordering::SeqCst);
+        assert!(pages > 3, "{pages} pages are too few to tell");
+    }
 }
 
 /// Commits one transaction after another.

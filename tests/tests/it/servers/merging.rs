@@ -16,9 +16,9 @@ use super::{
 };
 
 const PEERS: usize = 16;
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 const WRITERS: usize = 8;
-const WRITES: usize = 24;
+const WRITES: usize = 16;
 
 #[apply(on_each_database_with_threads!)]
 async fn nothing_is_lost_at_read_committed() {
