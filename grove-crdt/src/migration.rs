@@ -1,6 +1,6 @@
 //! The shadow tables as a migration, for applications that create all their tables with `sea-orm-migration`.
 //!
-//! [`Replica::open`](crate::Replica::open) creates what is missing by itself; after this migration it finds nothing to do,
+//! [`ReplicaBuilder::open`](crate::ReplicaBuilder::open) creates what is missing by itself; after this migration it finds nothing to do,
 //! and its database account needs no right to create tables.
 //!
 //! ```

@@ -113,7 +113,8 @@ async fn a_second_run_changes_nothing() {
     assert_agrees::<document::Entity, _>(&replica).await;
 }
 
-#[apply(on_each_database!)]
+/// Not on MySQL, whose driver waits for ever on a connection on which a statement was given up before it was sent.
+#[apply(on_sqlite_and_postgres!)]
 async fn an_interrupted_run_goes_on_where_it_stopped() {
     let database = TestDatabase::new().await;
     let db = database.connect().await;

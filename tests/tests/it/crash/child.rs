@@ -16,6 +16,9 @@ const URL: &str = "GROVE_CRASH_URL";
 const LIFE: &str = "GROVE_CRASH_LIFE";
 const SEED: &str = "GROVE_CRASH_CHILD_SEED";
 
+/// What the node says when its database is open.
+pub(super) const OPENED: &str = "the database is open";
+
 /// Begins the line in which an entry is acknowledged.
 const ACK: &str = "committed ";
 
@@ -59,6 +62,7 @@ async fn life() {
     let seed: u64 = given[SEED].parse().expect("a number");
     let db = connect(&database).await;
     let replica = open_when_free(|| tables::builder("node"), &db).await;
+    println!("{OPENED}");
     let syncer = syncer(&replica, &url);
     while document::Entity::find_by_id(TOTAL)
         .one(&replica)
