@@ -51,6 +51,30 @@ macro_rules! on_sqlite_and_postgres {
     };
 }
 
+/// [`on_each_database!`](crate::on_each_database) but PostgreSQL: for tests of what it does not have.
+#[macro_export]
+macro_rules! on_sqlite_and_mysql {
+    ($($test:tt)*) => {
+        $crate::database_tests! { run: sqlite Sqlite, mysql MySql; $($test)* }
+    };
+}
+
+/// [`on_each_database!`](crate::on_each_database), but on PostgreSQL alone.
+#[macro_export]
+macro_rules! on_postgres {
+    ($($test:tt)*) => {
+        $crate::database_tests! { run: postgres Postgres; $($test)* }
+    };
+}
+
+/// [`on_each_database!`](crate::on_each_database), but on MySQL or MariaDB alone.
+#[macro_export]
+macro_rules! on_mysql {
+    ($($test:tt)*) => {
+        $crate::database_tests! { run: mysql MySql; $($test)* }
+    };
+}
+
 /// What the macros above have in common. A test that is no `async fn` is told the database, and has to begin what it does
 /// there itself.
 #[doc(hidden)]

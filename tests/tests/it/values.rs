@@ -196,11 +196,8 @@ async fn every_column_type_travels() {
 }
 
 /// PostgreSQL has no columns for them.
-#[apply(on_each_database!)]
+#[apply(on_sqlite_and_mysql!)]
 async fn narrow_and_unsigned_numbers_travel() {
-    if backend() == DbBackend::Postgres {
-        return;
-    }
     let (a, b) = (
         replica_of::<narrow::Entity>("a").await,
         replica_of::<narrow::Entity>("b").await,

@@ -1,7 +1,7 @@
 //! The words of MySQL and MariaDB.
 
-use grove_crdt_tests::{apply, assert_agrees, backend, cells, entities::document, on_each_database};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait};
+use grove_crdt_tests::{apply, assert_agrees, cells, entities::document, on_mysql};
+use sea_orm::{ConnectionTrait, EntityTrait};
 
 use super::{captured, documents_in, raw, refused};
 
@@ -10,11 +10,8 @@ const DOCUMENTS: &str = "CREATE TABLE documents (id varchar(100) PRIMARY KEY, ti
                          UNIQUE KEY by_name (author, title))";
 const NOTES: &str = "CREATE TABLE notes (id int PRIMARY KEY, document varchar(100))";
 
-#[apply(on_each_database!)]
+#[apply(on_mysql!)]
 async fn writes_in_its_own_words() {
-    if backend() != DbBackend::MySql {
-        return;
-    }
     let replica = documents_in(&[DOCUMENTS, NOTES]).await;
     replica
         .execute_unprepared("INSERT INTO notes VALUES (1, 'a'), (2, 'b')")
@@ -65,11 +62,8 @@ async fn writes_in_its_own_words() {
     assert_eq!(row.view_count, 70);
 }
 
-#[apply(on_each_database!)]
+#[apply(on_mysql!)]
 async fn what_cannot_be_captured() {
-    if backend() != DbBackend::MySql {
-        return;
-    }
     let replica = documents_in(&[DOCUMENTS, NOTES]).await;
     refused(
         &replica,
@@ -124,11 +118,8 @@ async fn what_cannot_be_captured() {
     .await;
 }
 
-#[apply(on_each_database!)]
+#[apply(on_mysql!)]
 async fn what_matters_to_nobody() {
-    if backend() != DbBackend::MySql {
-        return;
-    }
     let replica = documents_in(&[DOCUMENTS, NOTES]).await;
     let before = cells(&replica, "documents").await;
     for text in [

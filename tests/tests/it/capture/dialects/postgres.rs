@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use grove_crdt_tests::{apply, assert_agrees, backend, cells, entities::document, on_each_database};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait};
+use grove_crdt_tests::{apply, assert_agrees, cells, entities::document, on_postgres};
+use sea_orm::{ConnectionTrait, EntityTrait};
 
 use super::{captured, documents_in, raw, refused};
 
@@ -11,11 +11,8 @@ const DOCUMENTS: &str = "CREATE TABLE documents (id text PRIMARY KEY, title text
                          tags jsonb NOT NULL, author text, UNIQUE (author, title))";
 const NOTES: &str = "CREATE TABLE notes (id int PRIMARY KEY, document text, body jsonb)";
 
-#[apply(on_each_database!)]
+#[apply(on_postgres!)]
 async fn writes_in_its_own_words() {
-    if backend() != DbBackend::Postgres {
-        return;
-    }
     let replica = documents_in(&[DOCUMENTS, NOTES]).await;
     let note = r#"INSERT INTO notes VALUES (1, 'a', '{"x": [1]}'), (2, 'b', '{"y": "it''s"}')"#;
     replica.execute_unprepared(note).await.unwrap();
@@ -82,11 +79,8 @@ async fn writes_in_its_own_words() {
     .await;
 }
 
-#[apply(on_each_database!)]
+#[apply(on_postgres!)]
 async fn what_cannot_be_captured() {
-    if backend() != DbBackend::Postgres {
-        return;
-    }
     let replica = documents_in(&[DOCUMENTS, NOTES]).await;
     refused(
         &replica,
@@ -138,11 +132,8 @@ async fn what_cannot_be_captured() {
     .await;
 }
 
-#[apply(on_each_database!)]
+#[apply(on_postgres!)]
 async fn what_matters_to_nobody() {
-    if backend() != DbBackend::Postgres {
-        return;
-    }
     let replica = documents_in(&[DOCUMENTS, NOTES, "CREATE TABLE \"Documents\" (id int)"]).await;
     let before = cells(&replica, "documents").await;
     for text in [
@@ -166,11 +157,8 @@ async fn what_matters_to_nobody() {
 
 /// Of two rows of which the first in order is taken, another may be the first when the update runs than was when its row
 /// was looked up; and it is one row as before.
-#[apply(on_each_database!)]
+#[apply(on_postgres!)]
 async fn a_queue_that_others_put_rows_into() {
-    if backend() != DbBackend::Postgres {
-        return;
-    }
     let replica = documents_in(&[DOCUMENTS]).await;
     let replica = Arc::new(replica);
     let writer = {
