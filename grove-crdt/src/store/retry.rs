@@ -10,8 +10,12 @@ use crate::{
     store::driver_error::{Code, DriverError},
 };
 
-/// How often something is tried.
-const ATTEMPTS: u32 = 12;
+/// How often something is tried that a database ended to let others go on: a merge meets local writers again and again, and
+/// is mostly the one that is ended.
+const ATTEMPTS: u32 = 40;
+
+/// How often something is tried that may have been overtaken, or may be wrong in itself.
+const ATTEMPTS_IF_CONTENDED: u32 = 12;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -19,6 +23,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// An error that may be gone when the transaction is run again.
 pub(crate) trait Transient {
     fn is_transient(&self) -> bool;
+
+    /// How often to try what fails so.
+    fn attempts(&self) -> u32;
 }
 
 impl Transient for DbErr {
@@ -26,6 +33,13 @@ impl Transient for DbErr {
         match self {
             Self::Custom(text) => text.ends_with(CONTENDED),
             error => is_passing(error),
+        }
+    }
+
+    fn attempts(&self) -> u32 {
+        match self {
+            Self::Custom(_) => ATTEMPTS_IF_CONTENDED,
+            _ => ATTEMPTS,
         }
     }
 }
@@ -36,6 +50,13 @@ impl Transient for Error {
             Self::Contended { .. } => true,
             Self::Database(error) => error.is_transient(),
             _ => false,
+        }
+    }
+
+    fn attempts(&self) -> u32 {
+        match self {
+            Self::Database(error) => error.attempts(),
+            _ => ATTEMPTS_IF_CONTENDED,
         }
     }
 }
@@ -68,7 +89,7 @@ impl Attempts {
     /// The failure itself, when it will not pass, or this was the last attempt.
     pub(crate) async fn after<E: Transient + std::fmt::Display>(&mut self, error: E) -> Result<(), E> {
         self.failed += 1;
-        if self.failed >= ATTEMPTS || !error.is_transient() {
+        if self.failed >= error.attempts() || !error.is_transient() {
             return Err(error);
         }
         let longest = LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.saturating_pow(self.failed));
