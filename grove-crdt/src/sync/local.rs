@@ -34,6 +34,8 @@ pub(crate) struct Page {
 /// How long a reader that is held back looks again by itself, and how often. It would see more with the next commit anyway;
 /// this spares it waiting for one.
 const LOOK_AGAIN_FOR: Duration = Duration::from_secs(1);
+/// The same for one who has something to give already: transactions are mostly short.
+const LOOK_AGAIN_WITH_CHANGES_FOR: Duration = Duration::from_millis(50);
 const LOOK_AGAIN_EVERY: Duration = Duration::from_millis(10);
 
 /// Which way a refused change was going.
@@ -192,7 +194,7 @@ impl Replica {
     /// The changes of `tables` after a position, in commit order, but for those that came from the replica `not_via`. A
     /// page holds whole transactions, unless one alone is larger than `limit`.
     ///
-    /// When there is nothing but what a transaction still under way holds back, it looks again for a moment.
+    /// When a transaction still under way holds something back, it looks again for a moment.
     pub(crate) async fn changes_after(
         &self,
         tables: &[String],
@@ -208,7 +210,12 @@ impl Replica {
             let page = self.page_in(&tx, tables, after, not_via, limit.max(1)).await;
             tx.rollback().await?;
             let page = page?;
-            if !page.held_back || !page.changes.is_empty() || waited >= LOOK_AGAIN_FOR {
+            let patience = if page.changes.is_empty() {
+                LOOK_AGAIN_FOR
+            } else {
+                LOOK_AGAIN_WITH_CHANGES_FOR
+            };
+            if !page.held_back || waited >= patience {
                 return Ok(page);
             }
             tokio::time::sleep(LOOK_AGAIN_EVERY).await;

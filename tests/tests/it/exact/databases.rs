@@ -1,12 +1,18 @@
 //! Replicas on databases of different kinds in one test.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
 
-use grove_crdt::{Replica, sync::Syncer, transport::MemoryTransport};
-use grove_crdt_tests::builder;
+use grove_crdt::{CrdtEntity, Replica, sync::Syncer, transport::MemoryTransport};
+use grove_crdt_tests::{builder, cells as cells_of};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, EntityTrait, Schema};
 
 use super::sample;
+
+/// How long the transactions of other tests are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A new database that is dropped by [`Given::drop`].
 #[derive(Debug)]
@@ -84,6 +90,11 @@ impl Given {
         self.db.execute(&table).await.expect("the table");
     }
 
+    /// Creates a table.
+    async fn create(&self, table: &str) {
+        self.db.execute_unprepared(table).await.expect("the table");
+    }
+
     /// A replica of the samples.
     pub(super) async fn replica(&self, node: &str) -> Replica {
         self.create_table().await;
@@ -106,12 +117,28 @@ impl Given {
     }
 }
 
-/// Takes over what the other has. Returns how many rows had to be parked.
-pub(super) async fn pull(here: &Replica, there: &Replica) -> usize {
+/// A replica of one entity, whose table is created by this statement.
+pub(super) async fn open<E: CrdtEntity>(given: &Given, node: &str, table: &str) -> Replica {
+    given.create(table).await;
+    let builder = builder(node).0.entity::<E>();
+    builder.open(given.db.clone()).await.expect("a replica")
+}
+
+/// Takes over all that the other has of a table. Returns how many rows are parked then.
+///
+/// PostgreSQL tells of nothing that was committed after the oldest transaction which is still open anywhere on the server,
+/// and other tests have theirs: the rest comes when those have ended.
+pub(super) async fn pull(here: &Replica, there: &Replica, table: &str) -> usize {
     let syncer = Syncer::builder(here).peer(MemoryTransport::new(there)).build().unwrap();
-    let report = syncer.sync().await.unwrap();
-    assert_eq!(report.rejected, 0, "{:?}", here.dead_letters().await);
-    report.parked
+    let begun = Instant::now();
+    loop {
+        let report = syncer.sync().await.unwrap();
+        assert_eq!(report.rejected, 0, "{:?}", here.dead_letters().await);
+        if cells_of(here, table).await == cells_of(there, table).await || begun.elapsed() > PATIENCE {
+            return here.parked().await.unwrap().len();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// The rows by their numbers.

@@ -1,7 +1,9 @@
 //! What has no form is refused where it is written, by the name of its field.
 
-use grove_crdt_tests::replica_of;
+use grove_crdt::{Change, sync::RejectionCode};
+use grove_crdt_tests::{START, cells, replica_of};
 use sea_orm::{ActiveValue::Set, IntoActiveModel as _, prelude::*};
+use serde_json::json;
 
 mod note {
     use grove_crdt::{Crdt, OrSet};
@@ -120,4 +122,37 @@ async fn what_has_no_form_is_refused_by_the_name_of_its_field() {
         assert_eq!(note::Entity::find().all(&replica).await.unwrap(), []);
     }
     ordinary().insert(&replica).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_has_no_form_is_refused_when_it_comes_from_elsewhere() {
+    let replica = replica_of::<note::Entity>("a").await;
+    ordinary().insert(&replica).await.unwrap();
+    let before = cells(&replica, "notes").await;
+    let cases = [
+        ("text", json!("a\0"), "U+0000"),
+        ("json", json!({ "a": ["\0"] }), "U+0000"),
+        ("double", json!("NaN"), "Double"),
+        ("date", json!("10000-01-01"), "Date"),
+        ("date", json!("2024-1-1"), "Date"),
+    ];
+    for (field, value, why) in cases {
+        let change = json!({
+            "table": "notes", "pk": "1", "field": field, "crdt_type": "lww", "epoch": 1,
+            "hlc": { "ts": START, "c": 9, "node": "elsewhere" }, "node_id": "elsewhere", "value": value,
+        });
+        let change: Change = serde_json::from_value(change).unwrap();
+        let report = note::Model::merge_remote(&replica, &[change]).await.unwrap();
+        let [rejection] = report.rejected.as_slice() else {
+            panic!("{value}: {report:?}");
+        };
+        assert_eq!(rejection.code, RejectionCode::BadValue);
+        assert!(
+            rejection.message.contains(&format!("field `{field}`")),
+            "{}",
+            rejection.message
+        );
+        assert!(rejection.message.contains(why), "{}", rejection.message);
+    }
+    assert_eq!(cells(&replica, "notes").await, before);
 }

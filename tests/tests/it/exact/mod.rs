@@ -2,7 +2,9 @@
 //! and what a column shows is never taken for an edit.
 
 mod databases;
+mod instants;
 mod local;
 mod parked;
 mod sample;
 mod travel;
+mod types;
