@@ -16,7 +16,7 @@ use super::server;
 
 /// Runs a test on each database: `name::sqlite`, `name::postgres` and `name::mysql`, the last on MariaDB or MySQL.
 ///
-/// ```
+/// ```ignore
 /// use grove_crdt_tests::{apply, new_database, on_each_database};
 ///
 /// #[apply(on_each_database!)]
