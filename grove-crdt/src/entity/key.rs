@@ -108,21 +108,11 @@ pub(crate) fn parse(table: &Table, text: &str) -> Result<Vec<Value>, Error> {
 
 /// A single column's key text as JSON.
 fn part(text: &str, value_type: &ArrayType) -> Json {
-    let is_plain = matches!(
-        value_type,
-        ArrayType::TinyInt
-            | ArrayType::SmallInt
-            | ArrayType::Int
-            | ArrayType::BigInt
-            | ArrayType::TinyUnsigned
-            | ArrayType::SmallUnsigned
-            | ArrayType::Unsigned
-            | ArrayType::BigUnsigned
-            | ArrayType::Float
-            | ArrayType::Double
-            | ArrayType::Bool
-            | ArrayType::Json
-    );
+    let is_plain = codec::is_integer(value_type)
+        || matches!(
+            value_type,
+            ArrayType::Float | ArrayType::Double | ArrayType::Bool | ArrayType::Json
+        );
     let number = || serde_json::from_str(text).ok();
     is_plain
         .then(number)

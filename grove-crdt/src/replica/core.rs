@@ -16,7 +16,7 @@ use crate::{
     entity::Registry,
     error::Error,
     replica::{guard::NodeGuard, session::Session},
-    store::{catalog::Catalog, dialect, server::Server, version::Numbering},
+    store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
 
 /// What all clones of a replica share.
@@ -223,6 +223,22 @@ impl Core {
     /// after it might not look; and after that, since others may have looked in between.
     pub(crate) fn parks(&self) {
         self.parkings.count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Takes note of rows that another process may have parked. `told` is whether there are any, when what was read along
+    /// with the cells said so.
+    pub(crate) async fn look_for_parked(&self, tx: &DatabaseTransaction, told: Option<bool>) -> Result<(), DbErr> {
+        if self.may_have_parked() {
+            return Ok(());
+        }
+        let any = match told {
+            Some(any) => any,
+            None => parked::any_now(tx).await?,
+        };
+        if any {
+            self.parks();
+        }
+        Ok(())
     }
 
     /// To be asked for before parked rows are read, and given to [`Self::none_parked`] when there were none.

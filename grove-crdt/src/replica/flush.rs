@@ -56,12 +56,13 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     core.may_write()?;
     let taken = core.numbering.take(tx, version).await?;
     let mut loaded = Vec::new();
-    let mut newest = 0;
+    let (mut newest, mut any_parked) = (0, None);
     for mut share in shares(effects).into_values() {
         let pks: Vec<_> = share.rows.keys().cloned().collect();
         let records = shadow::read_to_write(tx, &core.registry, &share.table, &pks).await?;
         read_missing_rows(tx, &mut share, &records.records).await?;
         newest = newest.max(records.newest);
+        any_parked = any_parked.or(records.any_parked);
         let changed = share.rows.iter().filter(|(_, pending)| pending.changed.is_some());
         let rows = changed.filter_map(|(pk, pending)| Some((pk, records.records.get(pk)?, pending.row.as_ref()?)));
         loaded.push(Loaded {
@@ -71,6 +72,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
             seen: records.seen,
         });
     }
+    core.look_for_parked(tx, any_parked).await?;
     let above = loaded
         .iter()
         .flat_map(|loaded| loaded.records.values().filter_map(Record::clock))

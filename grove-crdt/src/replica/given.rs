@@ -334,15 +334,5 @@ fn is_text(column: &Column) -> bool {
 
 /// Whether a column holds whole numbers.
 pub(super) fn is_integer(column: &Column) -> bool {
-    matches!(
-        column.value_type,
-        ArrayType::TinyInt
-            | ArrayType::SmallInt
-            | ArrayType::Int
-            | ArrayType::BigInt
-            | ArrayType::TinyUnsigned
-            | ArrayType::SmallUnsigned
-            | ArrayType::Unsigned
-            | ArrayType::BigUnsigned
-    )
+    codec::is_integer(&column.value_type)
 }

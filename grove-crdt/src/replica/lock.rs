@@ -55,10 +55,9 @@ pub(super) async fn lock(
     tx: &DatabaseTransaction,
     pks: &BTreeMap<String, Vec<String>>,
 ) -> Result<Locked, Error> {
-    let queues = dialect::has_one_writer(tx.get_database_backend());
-    let catalog = core.catalog(tx).await?;
     let mut rows = BTreeMap::new();
-    if !queues {
+    if !dialect::has_one_writer(tx.get_database_backend()) {
+        let catalog = core.catalog(tx).await?;
         // As deletes do that take children along.
         for name in parents_first(&catalog, pks.keys().map(String::as_str).collect()) {
             let there = there(tx, core.registry.require(&name)?, &pks[&name]).await?;
@@ -66,12 +65,13 @@ pub(super) async fn lock(
         }
     }
     let taken = core.numbering.take(tx, None).await?;
-    let mut newest = 0;
+    let (mut newest, mut any_parked) = (0, None);
     let mut tables = BTreeMap::new();
     for (name, pks) in pks {
         let table = core.registry.require(name)?;
         let loaded = shadow::read_to_write(tx, &core.registry, table, pks).await?;
         newest = newest.max(loaded.newest);
+        any_parked = any_parked.or(loaded.any_parked);
         let locked = LockedTable {
             records: loaded.records,
             seen: loaded.seen,
@@ -82,6 +82,7 @@ pub(super) async fn lock(
         }
         tables.insert(name.clone(), locked);
     }
+    core.look_for_parked(tx, any_parked).await?;
     Ok(Locked {
         version: Numbering::after(taken, newest),
         tables,

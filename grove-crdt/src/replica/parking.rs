@@ -13,7 +13,7 @@ use crate::{
     replica::{
         Core,
         core::{Ending, transact},
-        lock::lock,
+        lock::{Locked, lock},
         materialise::{Wanted, materialise},
     },
     store::{
@@ -130,7 +130,13 @@ pub(super) async fn release(core: &Arc<Core>, occasion: Occasion) -> Result<usiz
     let mut occasion = occasion;
     loop {
         let (freed, parked) = transact!(core, |tx| {
-            Ok(Ending::Commit(release_some(core, tx, &occasion).await?))
+            let done = release_some(core, tx, &occasion).await?;
+            let nothing = done.0.is_empty() && !done.1;
+            Ok(if nothing {
+                Ending::RollBack(done)
+            } else {
+                Ending::Commit(done)
+            })
         });
         if parked {
             core.parks();
@@ -210,34 +216,20 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
             pks.entry(row.table.clone()).or_default().push(row.pk.clone());
         }
     }
-    let mut locked = lock(core, tx, &pks).await?;
+    let locked = lock(core, tx, &pks).await?;
     let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
-    let mut claims = Vec::new();
     for (name, pks) in &pks {
-        let table = core.registry.require(name)?;
-        let Some(locked) = locked.tables.get_mut(name) else {
+        let Some(table) = locked.tables.get(name) else {
             continue;
         };
-        let mut claim = shadow::Batch::default();
-        for pk in pks {
-            let record = locked.records.remove(pk).unwrap_or_default();
-            if locked.is_without_row(pk) {
-                claim.claim(tx.get_database_backend(), pk, &record);
-            }
-            wanted.entry(name.clone()).or_default().push(Wanted {
-                pk: pk.clone(),
-                record,
-                fields: None,
-            });
-        }
-        if !claim.is_empty() {
-            claims.push((table, claim, locked.seen.clone()));
-        }
+        let rows = pks.iter().map(|pk| Wanted {
+            pk: pk.clone(),
+            record: table.records.get(pk).cloned().unwrap_or_default(),
+            fields: None,
+        });
+        wanted.insert(name.clone(), rows.collect());
     }
     let failed = materialise(core, tx, wanted).await?;
-    for (table, claim, seen) in claims {
-        shadow::write(tx, table, locked.version, &claim, &seen).await?;
-    }
     let known: BTreeSet<_> = waiting.iter().map(|row| (&row.table, &row.pk)).collect();
     // A row that a delete took along, though its record lives, was not parked before.
     let (_, fresh): (Vec<_>, Vec<_>) = failed
@@ -251,9 +243,32 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
         .filter(|row| pks.contains_key(&row.table))
         .filter(|row| !failed.contains(&(row.table.clone(), row.pk.clone())))
         .collect();
-    for (table, pks) in &mut pks {
-        pks.retain(|pk| !failed.contains(&(table.clone(), pk.clone())));
-        parked::remove(tx, table, pks).await?;
+    for (name, pks) in &mut pks {
+        pks.retain(|pk| !failed.contains(&(name.clone(), pk.clone())));
+        parked::remove(tx, name, pks).await?;
+        claim(core, tx, &locked, name, pks).await?;
     }
     Ok((freed, !fresh.is_empty()))
+}
+
+/// Claims the records whose rows were written and could not be locked before.
+async fn claim(
+    core: &Core,
+    tx: &DatabaseTransaction,
+    locked: &Locked,
+    name: &str,
+    pks: &[String],
+) -> Result<(), Error> {
+    let Some(records) = locked.tables.get(name) else {
+        return Ok(());
+    };
+    let mut claims = shadow::Batch::default();
+    for pk in pks.iter().filter(|pk| records.is_without_row(pk)) {
+        let record = records.records.get(pk).cloned().unwrap_or_default();
+        claims.claim(tx.get_database_backend(), pk, &record);
+    }
+    if claims.is_empty() {
+        return Ok(());
+    }
+    shadow::write(tx, core.registry.require(name)?, locked.version, &claims, &records.seen).await
 }

@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, OnConflict, Query},
 };
 
-use crate::store::{chunks, constraint::Constraint, schema::PARKED};
+use crate::store::{chunks, constraint::Constraint, dialect, schema::PARKED};
 
 /// A row that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,14 @@ pub(crate) async fn all<C: ConnectionTrait>(conn: &C) -> Result<Vec<Parked>, DbE
 /// Whether anything is parked.
 pub(crate) async fn any<C: ConnectionTrait>(conn: &C) -> Result<bool, DbErr> {
     let select = Query::select().column("pk").from(PARKED).limit(1).take();
+    Ok(conn.query_one(&select).await?.is_some())
+}
+
+/// As [`any`], in a transaction whose snapshot may be older than its locks.
+pub(crate) async fn any_now<C: ConnectionTrait>(conn: &C) -> Result<bool, DbErr> {
+    let mut select = Query::select();
+    select.column("pk").from(PARKED).limit(1);
+    dialect::read_newest(&mut select, conn.get_database_backend());
     Ok(conn.query_one(&select).await?.is_some())
 }
 

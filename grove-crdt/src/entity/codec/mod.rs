@@ -37,19 +37,27 @@ pub(super) fn is_supported(value_type: &ArrayType) -> bool {
     null(value_type).is_some()
 }
 
+/// Whether values of this type are whole numbers.
+pub(crate) fn is_integer(value_type: &ArrayType) -> bool {
+    matches!(
+        value_type,
+        ArrayType::TinyInt
+            | ArrayType::SmallInt
+            | ArrayType::Int
+            | ArrayType::BigInt
+            | ArrayType::TinyUnsigned
+            | ArrayType::SmallUnsigned
+            | ArrayType::Unsigned
+            | ArrayType::BigUnsigned
+    )
+}
+
 /// The form in which a value that came from elsewhere is kept, or what is wrong with it.
 ///
 /// It is the same on every node whose type is of this kind: nothing is taken away that only this node's type can't hold.
 pub(super) fn normal(json: &Json, value_type: &ArrayType) -> Result<Json, String> {
     let widest = match value_type {
-        ArrayType::TinyInt
-        | ArrayType::SmallInt
-        | ArrayType::Int
-        | ArrayType::BigInt
-        | ArrayType::TinyUnsigned
-        | ArrayType::SmallUnsigned
-        | ArrayType::Unsigned
-        | ArrayType::BigUnsigned => {
+        integer if is_integer(integer) => {
             let integer = exact_i64(json).map(i64_json).or(exact_u64(json).map(u64_json));
             return integer
                 .or(json.is_null().then_some(Json::Null))

@@ -17,7 +17,11 @@ use crate::{
     clock::{Hlc, NodeId},
     entity::{Registry, Table},
     error::Error,
-    store::{chunks, dialect, schema::shadow_ref, version},
+    store::{
+        chunks, dialect,
+        schema::{PARKED, shadow_ref},
+        version,
+    },
     types::{Cell, CellKey, Head, Record},
 };
 
@@ -54,6 +58,8 @@ pub(crate) struct Loaded {
     pub records: HashMap<String, Record>,
     pub newest: i64,
     pub seen: Seen,
+    /// Whether any row is parked, where that can be read along.
+    pub any_parked: Option<bool>,
 }
 
 /// The snapshot in which cells were read, where another transaction may write them before this one does.
@@ -90,7 +96,7 @@ async fn load<C: ConnectionTrait>(
     let backend = conn.get_database_backend();
     let mut parts: HashMap<String, (Option<Head>, BTreeMap<CellKey, Cell>)> =
         pks.iter().map(|pk| (pk.clone(), Default::default())).collect();
-    let (mut newest, mut seen) = (0, Seen::default());
+    let (mut newest, mut seen, mut any_parked) = (0, Seen::default(), None);
     for (index, chunk) in chunks(pks, 1).enumerate() {
         let mut query = select(table);
         query.and_where(Expr::col("pk").is_in(chunk.iter().map(String::as_str)));
@@ -102,6 +108,7 @@ async fn load<C: ConnectionTrait>(
         }
         for row in conn.query_all(&query).await? {
             let Some(pk) = row.try_get_by_index::<Option<String>>(0)? else {
+                any_parked = Some(row.try_get_by_index::<i64>(3)? > 0);
                 newest = row.try_get_by_index::<Option<i64>>(8)?.unwrap_or_default();
                 seen = Seen(row.try_get_by_index(7)?);
                 continue;
@@ -119,7 +126,12 @@ async fn load<C: ConnectionTrait>(
         .into_iter()
         .map(|(pk, (head, cells))| (pk, Record::stored(head, cells)))
         .collect();
-    Ok(Loaded { records, newest, seen })
+    Ok(Loaded {
+        records,
+        newest,
+        seen,
+        any_parked,
+    })
 }
 
 pub(super) fn select(table: &Table) -> SelectStatement {
@@ -127,11 +139,12 @@ pub(super) fn select(table: &Table) -> SelectStatement {
 }
 
 /// A row of a shadow's shape that has no key, to be read along with the cells: the newest version where versions follow
-/// it, the snapshot where writers overlap.
+/// it, the snapshot where writers overlap, and whether any row is parked. A locking read takes nothing along.
 fn circumstances(registry: &Registry, backend: DbBackend) -> Option<SelectStatement> {
     let mut query = Query::select();
     for column in COLUMNS {
         query.expr(match (column, backend) {
+            ("epoch", _) => Expr::cust(format!("CASE WHEN EXISTS (SELECT 1 FROM {PARKED}) THEN 1 ELSE 0 END")),
             ("version", DbBackend::Sqlite) => Expr::col("newest"),
             ("state", DbBackend::Postgres) => Expr::cust("pg_current_snapshot()::text"),
             _ => Expr::null(),

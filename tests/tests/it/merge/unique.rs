@@ -30,8 +30,28 @@ async fn contested() -> (Replica, Replica) {
     meet(&a, &b, TABLES).await;
     assert_eq!(parked(&a).await, ["shelves s2 Unique"]);
     assert_eq!(parked(&b).await, ["shelves s1 Unique"]);
+    for (replica, holder) in [(&a, "s1"), (&b, "s2")] {
+        let waiting = replica.parked().await.unwrap();
+        assert_eq!(waiting[0].holder.as_deref(), Some(holder));
+        let constraint = waiting[0].constraint.as_deref().expect("its name");
+        assert!(constraint.contains("name"), "{constraint}");
+    }
     assert_eq!(cells(&a, "shelves").await, cells(&b, "shelves").await);
     (a, b)
+}
+
+/// A row that is tried in vain was sent to everybody again, each time.
+#[apply(on_each_database!)]
+async fn trying_a_row_in_vain_is_no_change() {
+    let (a, _b) = contested().await;
+    let before = changes_of(&a, TABLES).await;
+    for name in ["y", "z"] {
+        put_shelf(&a, name, name).await;
+    }
+    assert_eq!(parked(&a).await, ["shelves s2 Unique"]);
+    let after = changes_of(&a, TABLES).await;
+    assert_eq!(after[..before.len()], before);
+    assert_eq!(after.len(), before.len() + 2);
 }
 
 async fn assert_settled(a: &Replica, b: &Replica, shelves: &[&str]) {
