@@ -19,7 +19,8 @@ use crate::{
         core::{Ending, transact},
         effect::{Changed, FieldChange, Pending, field_value},
         lock::lock,
-        shown,
+        materialise::{Wanted, materialise},
+        parking, shown,
     },
     store::{inexact::Inexact, parked, progress, row, shadow, version::Numbering},
     types::{Kind, Record, canonical},
@@ -239,6 +240,7 @@ async fn record_rows(
         .filter_map(|(pk, row)| Some((pk, loaded.records.get(pk)?, row)));
     let shown = shown::notes_on(core, tx, table, known).await?;
     let mut batch = shadow::Batch::default();
+    let mut wanted = Vec::new();
     for (pk, row) in rows {
         report.rows += 1;
         let Some(before) = loaded.records.get(&pk) else {
@@ -252,6 +254,14 @@ async fn record_rows(
         if before.head().is_none() {
             after.adopted(birth_of(table, &row)?);
             report.adopted += 1;
+            if !before.cells().is_empty() {
+                // What others did to it came before it, and shows now.
+                wanted.push(Wanted {
+                    pk: pk.clone(),
+                    record: after.clone(),
+                    fields: None,
+                });
+            }
         } else if let Some(pending) = what_differs(table, &pk, before, &row, &mut after, &shown)? {
             apply(table, &pk, &mut after, &pending, Some(&row), &at, &shown)?;
             report.changed += 1;
@@ -262,6 +272,10 @@ async fn record_rows(
     }
     if batch.is_empty() {
         return Ok(false);
+    }
+    if !wanted.is_empty() {
+        let failed = materialise(core, tx, BTreeMap::from([(table.name.clone(), wanted)])).await?;
+        parking::park(core, tx, &failed).await?;
     }
     let version = Numbering::after(taken, loaded.newest);
     shadow::write(tx, table, version, &batch, &loaded.seen).await?;

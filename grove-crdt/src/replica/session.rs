@@ -47,6 +47,8 @@ pub(crate) struct Log {
     /// The replicated tables that it has written.
     pub changed: BTreeSet<String>,
     pub announced: Vec<Announced>,
+    /// Whether a statement has committed the transaction already.
+    committed: bool,
     /// Whether a table was written that is not replicated: a parked row may wait for just that.
     others_changed: bool,
     /// Why the transaction must not be committed: a statement ran whose effect could not be captured.
@@ -172,6 +174,9 @@ impl Session {
                 perform(tx, call, statement).await
             }
             Verdict::ChangesSchema => {
+                if statement::commits(&statement) {
+                    self.is_committed_by_a_statement()?;
+                }
                 let answer = perform(tx, call, statement).await?;
                 self.core.forget_catalog();
                 Ok(answer)
@@ -191,14 +196,39 @@ impl Session {
         }
     }
 
+    /// Whether a table may be written in this transaction.
     fn must_write(&self, table: &str) -> Result<(), Error> {
-        if !self.read_only {
-            return Ok(());
+        if self.read_only {
+            return Err(Error::Uncapturable {
+                what: format!("a write of `{table}` in a read-only transaction"),
+                instead: "begin the transaction without `AccessMode::ReadOnly`".into(),
+            });
         }
-        Err(Error::Uncapturable {
-            what: format!("a write of `{table}` in a read-only transaction"),
-            instead: "begin the transaction without `AccessMode::ReadOnly`".into(),
-        })
+        if self.log().committed {
+            return Err(Error::Uncapturable {
+                what: format!("a write of `{table}` after a statement that has committed its transaction"),
+                instead: "change the schema outside of the transaction".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes note of a statement that is going to commit the transaction: what is written afterwards would not be recorded
+    /// with it.
+    ///
+    /// # Errors
+    ///
+    /// What was written before would be committed without its record.
+    fn is_committed_by_a_statement(&self) -> Result<(), Error> {
+        let mut log = self.log();
+        if log.version.is_some() || !log.effects.is_empty() {
+            return Err(Error::Uncapturable {
+                what: "a statement that commits a transaction which has written replicated tables".into(),
+                instead: "change the schema outside of the transaction".into(),
+            });
+        }
+        log.committed = true;
+        Ok(())
     }
 
     async fn collect(&self, tx: &DatabaseTransaction, effects: impl IntoIterator<Item = Effect>) -> Result<(), DbErr> {

@@ -122,6 +122,28 @@ fn mentions(text: &str, word: &str) -> bool {
     bytes.into_iter().any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
+/// Whether a statement that may change the schema commits the transaction it is run in, as MySQL has it; what is temporary
+/// does not. What can't be read may.
+pub(crate) fn commits(statement: &Statement) -> bool {
+    const WORDS: [&str; 14] = [
+        "ALTER", "ANALYZE", "CACHE", "CHECK", "CREATE", "DROP", "FLUSH", "GRANT", "INSTALL", "OPTIMIZE", "RENAME",
+        "REPAIR", "REVOKE", "TRUNCATE",
+    ];
+    if statement.db_backend != DbBackend::MySql {
+        return false;
+    }
+    let Some(source) = Source::read(&statement.sql, statement.db_backend) else {
+        return true;
+    };
+    let words: Vec<_> = source.words().collect();
+    if !source.is_single() {
+        return words.iter().any(|word| WORDS.contains(&word.as_str()));
+    }
+    let is = |place: usize, word: &str| words.get(place).is_some_and(|found| found == word);
+    let temporary = is(1, "TEMPORARY") || (is(1, "OR") && is(3, "TEMPORARY"));
+    words.first().is_some_and(|word| WORDS.contains(&word.as_str())) && !temporary
+}
+
 /// Whether the statement is a query that writes nothing, whatever table.
 pub(crate) fn only_reads(statement: &Statement) -> bool {
     if has_executable_comment(&statement.sql, statement.db_backend) {

@@ -19,7 +19,10 @@ use sea_orm::{
     TransactionTrait,
 };
 
-use crate::capture::{draft, epochs, execute, field, sql};
+use crate::{
+    capture::{draft, epochs, execute, field, sql},
+    merge::support::{changes_of, push},
+};
 
 /// `n` documents in a table that no replica has seen.
 async fn fill(db: &DatabaseConnection, n: i64) {
@@ -360,4 +363,39 @@ async fn a_failing_page_leaves_those_before_it() {
         15
     );
     assert_agrees::<document::Entity, _>(&replica).await;
+}
+
+/// What others did to a row was here before the row was: the row went on showing what it had shown.
+#[apply(on_each_database!)]
+async fn what_came_before_the_row_was_adopted_shows_with_it() {
+    let mut both = Vec::new();
+    for node in ["node-1", "node-2"] {
+        let db = new_database().await;
+        fill(&db, 2).await;
+        both.push(open(db, node).await);
+    }
+    let [one, other] = &both[..] else { panic!("two") };
+    one.adopt::<document::Entity>().await.unwrap();
+    let row = document::ActiveModel {
+        id: Unchanged("0001".into()),
+        title: Set("edited".into()),
+        ..Default::default()
+    };
+    row.update(one).await.unwrap();
+    document::ActiveModel::increment_view_count(one, "0001", 8)
+        .await
+        .unwrap();
+    let (heads, fields): (Vec<_>, Vec<_>) = changes_of(one, &["documents"])
+        .await
+        .into_iter()
+        .partition(|change| change["field"] == "");
+    push(one, other, &fields).await;
+    let report = other.adopt::<document::Entity>().await.unwrap();
+    assert_eq!((report.rows, report.adopted), (2, 2));
+    assert_agrees::<document::Entity, _>(other).await;
+    push(one, other, &heads).await;
+    assert_eq!(
+        rows::<document::Entity, _>(one).await,
+        rows::<document::Entity, _>(other).await
+    );
 }

@@ -1,7 +1,7 @@
 //! The words of MySQL and MariaDB.
 
 use grove_crdt_tests::{apply, assert_agrees, cells, entities::document, on_mysql};
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ConnectionTrait, EntityTrait, TransactionSession as _, TransactionTrait as _};
 
 use super::{captured, documents_in, raw, refused};
 
@@ -139,4 +139,50 @@ async fn what_matters_to_nobody() {
     }
     assert_eq!(cells(&replica, "documents").await, before);
     assert_agrees::<document::Entity, _>(&replica).await;
+}
+
+/// A change of the schema commits the transaction. What it had written was committed without its record, and lost when the
+/// commit itself failed or never came.
+#[apply(on_mysql!)]
+async fn a_change_of_the_schema_does_not_part_rows_and_records() {
+    let replica = documents_in(&[DOCUMENTS, NOTES]).await;
+    let before = document::Entity::find().all(&replica).await.unwrap();
+    let insert = |id: &str| {
+        let text = "INSERT INTO documents (id, view_count, tags) VALUES (?, 1, '[]')";
+        raw(text, vec![id.into()])
+    };
+    for change in [
+        "CREATE TABLE other (id int)",
+        "ALTER TABLE notes COMMENT = 'x'",
+        "TRUNCATE TABLE notes",
+    ] {
+        let tx = replica.begin().await.unwrap();
+        tx.execute_raw(insert("new")).await.unwrap();
+        let error = tx.execute_raw(raw(change, Vec::new())).await.unwrap_err().to_string();
+        assert!(error.contains("outside of the transaction"), "{error}");
+        tx.rollback().await.unwrap();
+        assert_eq!(document::Entity::find().all(&replica).await.unwrap(), before);
+
+        let tx = replica.begin().await.unwrap();
+        tx.execute_raw(raw("ALTER TABLE notes COMMENT = 'y'", Vec::new()))
+            .await
+            .unwrap();
+        let error = tx.execute_raw(insert("new")).await.unwrap_err().to_string();
+        assert!(error.contains("outside of the transaction"), "{error}");
+        tx.commit().await.unwrap();
+    }
+    let tx = replica.begin().await.unwrap();
+    for text in [
+        "CREATE TEMPORARY TABLE t (id int)",
+        "CREATE OR REPLACE TEMPORARY TABLE t (id int)",
+    ] {
+        tx.execute_raw(insert(text)).await.unwrap();
+        tx.execute_raw(raw(text, Vec::new())).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_agrees::<document::Entity, _>(&replica).await;
+    assert_eq!(
+        document::Entity::find().all(&replica).await.unwrap().len(),
+        before.len() + 2
+    );
 }
