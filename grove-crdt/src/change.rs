@@ -105,6 +105,8 @@ pub enum RejectionCode {
     ClockAhead,
     /// A counter's totals went back while its clock went on: its node was reset.
     CounterRegressed,
+    /// The sender may not write the table.
+    Forbidden,
     /// A code of a later version; or, kept by a sender, a change that is too large to be sent even alone.
     #[serde(other)]
     Other,
@@ -130,6 +132,7 @@ impl RejectionCode {
             Self::BadClock => "bad_clock",
             Self::ClockAhead => "clock_ahead",
             Self::CounterRegressed => "counter_regressed",
+            Self::Forbidden => "forbidden",
             Self::Other => "other",
         }
     }

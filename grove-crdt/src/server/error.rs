@@ -80,7 +80,7 @@ impl From<Refusal> for ErrorAnswer {
     fn from(refusal: Refusal) -> Self {
         let status = match &refusal {
             Refusal::BadRequest(_) | Refusal::UnknownTable(_) => StatusCode::BAD_REQUEST,
-            Refusal::WrongNode { .. } => StatusCode::FORBIDDEN,
+            Refusal::WrongNode { .. } | Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
             Refusal::NodeConflict(_) => StatusCode::CONFLICT,
             Refusal::Internal(cause) => return Self::internal(cause),
         };

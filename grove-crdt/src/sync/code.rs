@@ -17,6 +17,7 @@ impl Refusal {
             Self::WrongNode { .. } => "wrong_node",
             Self::NodeConflict(_) => "node_conflict",
             Self::UnknownTable(_) => "unknown_table",
+            Self::Forbidden(_) => "forbidden",
             Self::Internal(_) => "internal",
         }
     }

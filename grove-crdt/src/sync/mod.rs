@@ -18,8 +18,11 @@ mod round;
 mod syncer;
 mod transport;
 
-pub use crate::change::{Change, Rejection, RejectionCode};
 pub(crate) use crate::store::peers::{PeerState, Position};
+pub use crate::{
+    change::{Change, Rejection, RejectionCode},
+    replica::Peer,
+};
 pub use builder::SyncerBuilder;
 pub use code::PROTOCOL_HEADER;
 pub(crate) use code::TOO_LARGE;
@@ -27,7 +30,7 @@ pub use local::DeadLetter;
 pub(crate) use local::{Direction, Letters, Retry};
 pub use protocol::{ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse};
 pub use report::{PeerFailure, SyncError, SyncReport};
-pub use respond::{Peer, Refusal};
+pub use respond::Refusal;
 pub use retry::RetryPolicy;
 pub use syncer::Syncer;
 pub use transport::{Transport, TransportError, TransportErrorKind};

@@ -7,41 +7,13 @@ use serde::Deserialize as _;
 use crate::{
     clock::NodeId,
     error::Error,
-    replica::{Ending, Replica, transact},
+    replica::{Ending, Peer, Replica, transact},
     store::identity::{self, History},
     sync::{
         Change, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
         cursor::Cursor,
     },
 };
-
-/// Who asks, as an authenticator has named them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Peer {
-    /// A name for logs and metrics.
-    pub name: String,
-    /// The only node id this peer may ask as; any when absent.
-    pub node: Option<NodeId>,
-}
-
-impl Peer {
-    /// A peer that may speak for any node id.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            node: None,
-        }
-    }
-
-    /// Binds the peer to one node id: a request under any other is refused. The changes in a push are not bound, since
-    /// a peer passes on what others wrote.
-    #[must_use]
-    pub fn bound_to(mut self, node: NodeId) -> Self {
-        self.node = Some(node);
-        self
-    }
-}
 
 /// Why a request as a whole was refused.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +36,9 @@ pub enum Refusal {
     /// A table that is not replicated here.
     #[error("table `{0}` is not replicated here")]
     UnknownTable(String),
+    /// The peer may not be told of a table.
+    #[error("this peer may not read table `{0}`")]
+    Forbidden(String),
     /// This side failed.
     #[error(transparent)]
     Internal(#[from] crate::error::Error),
@@ -79,8 +54,8 @@ const DEFAULT_PAGE: usize = 1_000;
 ///
 /// # Errors
 ///
-/// A peer that speaks for another node, a node id that two databases use, a table that is not replicated here, a filter,
-/// a cursor that is none; or the database fails.
+/// A peer that speaks for another node, a node id that two databases use, a table that is not replicated here or that the
+/// peer may not read, a filter, a cursor that is none; or the database fails.
 pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Result<PullResponse, Refusal> {
     if request.filter.is_some() {
         return Err(Refusal::BadRequest(
@@ -90,6 +65,9 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
     for (index, table) in request.tables.iter().enumerate() {
         if replica.core.registry.get(table).is_none() {
             return Err(Refusal::UnknownTable(table.chars().take(80).collect()));
+        }
+        if !peer.reads(table) {
+            return Err(Refusal::Forbidden(table.clone()));
         }
         if request.tables[..index].contains(table) {
             return Err(Refusal::BadRequest(format!("table `{table}` is named twice")));
@@ -117,7 +95,7 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
     })
 }
 
-/// Answers a push. Each change is judged alone.
+/// Answers a push. Each change is judged alone; one of a table that the peer may not write is refused.
 ///
 /// # Errors
 ///
@@ -129,6 +107,10 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
     let mut rejected = Vec::new();
     for (index, json) in request.changes.iter().enumerate() {
         match Change::deserialize(json) {
+            Ok(change) if !peer.writes(&change.table) => {
+                let message = format!("this peer may not write table `{}`", change.table);
+                rejected.push(Rejection::new(index, RejectionCode::Forbidden, message));
+            }
             Ok(change) => {
                 changes.push(change);
                 places.push(index);

@@ -2,7 +2,7 @@
 
 use grove_crdt::{
     FakeClock, Replica,
-    sync::{PullRequest, PullResponse, PushRequest, PushResponse, Rejection, respond, respond::Peer},
+    sync::{Peer, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, respond},
 };
 use grove_crdt_tests::{builder, new_database, run_all};
 use serde_json::{Value as Json, json};
