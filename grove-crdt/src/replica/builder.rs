@@ -8,7 +8,7 @@ use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
     entity::{CrdtEntity, Registry, Table},
     error::Error,
-    replica::{Core, Replica, core::Parts, guard::NodeGuard, lease, upgrade},
+    replica::{Core, Replica, core::Parts, guard::NodeGuard, lease, news, upgrade},
     store::{
         catalog::{self, Catalog},
         dialect, driver, identity, inexact, parked, schema,
@@ -28,6 +28,7 @@ pub struct ReplicaBuilder {
     max_drift: Duration,
     tombstone_ttl: Duration,
     node_lease: Duration,
+    poll_interval: Duration,
 }
 
 impl ReplicaBuilder {
@@ -39,6 +40,7 @@ impl ReplicaBuilder {
             max_drift: Duration::from_mins(1),
             tombstone_ttl: Duration::from_hours(168),
             node_lease: Duration::from_secs(30),
+            poll_interval: Duration::from_secs(1),
         }
     }
 
@@ -68,6 +70,14 @@ impl ReplicaBuilder {
     /// held by a file lock, which ends with the process.
     pub fn node_lease(mut self, lease: Duration) -> Self {
         self.node_lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
+    /// How often a stream, or a syncer that runs, looks for commits of other processes on the same database; those of this
+    /// replica it notices at once. One second by default, a millisecond at least. On PostgreSQL, with the feature
+    /// `postgres`, other processes tell of theirs at once, so this is for what gets lost.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval.max(Duration::from_millis(1));
         self
     }
 
@@ -134,6 +144,7 @@ impl ReplicaBuilder {
             db,
             registry,
             busy_timeout,
+            poll_interval: self.poll_interval,
         });
         // In the same transaction: a field is noted as known when, and only when, it is shown.
         match upgrade::show_new_fields(&core, &tx, opened.new_fields).await {
@@ -143,7 +154,9 @@ impl ReplicaBuilder {
                 return Err(error);
             }
         }
-        Ok(Replica { core: Arc::new(core) })
+        let core = Arc::new(core);
+        news::tell_others(&core);
+        Ok(Replica { core })
     }
 }
 

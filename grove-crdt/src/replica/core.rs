@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     entity::Registry,
     error::Error,
-    replica::{guard::NodeGuard, session::Session},
+    replica::{guard::NodeGuard, news::Bulletin, session::Session},
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
 
@@ -31,6 +31,7 @@ pub(crate) struct Core {
     #[expect(dead_code, reason = "read by tombstone expiry")]
     pub tombstone_ttl: Duration,
     pub commits: watch::Sender<u64>,
+    pub(super) bulletin: Bulletin,
     parkings: Parkings,
     /// Where among the parked rows to go on trying, when there are more than are tried at once.
     pub parked_turn: AtomicUsize,
@@ -116,6 +117,7 @@ pub(super) struct Parts {
     pub server: Server,
     pub tombstone_ttl: Duration,
     pub busy_timeout: Duration,
+    pub poll_interval: Duration,
     pub catalog: Catalog,
     pub has_parked: bool,
     pub guard: NodeGuard,
@@ -132,6 +134,7 @@ impl Core {
             server: parts.server,
             tombstone_ttl: parts.tombstone_ttl,
             commits: watch::Sender::new(0),
+            bulletin: Bulletin::new(parts.poll_interval),
             parkings: Parkings::new(parts.has_parked),
             parked_turn: AtomicUsize::new(0),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
@@ -170,6 +173,11 @@ impl Core {
     /// It does not: what it writes under it could be another's.
     pub(crate) fn may_write(&self) -> Result<(), Error> {
         self.guard.check()
+    }
+
+    /// Whether other processes may have this database open, at the moment or a moment ago.
+    pub(super) fn has_company(&self) -> bool {
+        self.guard.has_company()
     }
 
     /// Begins a transaction of the replica's own, at the isolation level that its way of locking is made for.
@@ -213,6 +221,7 @@ impl Core {
     /// Tells whoever waits for it that something was committed.
     pub(crate) fn committed(&self) {
         self.commits.send_modify(|count| *count += 1);
+        self.bulletin.post();
     }
 
     pub(crate) fn may_have_parked(&self) -> bool {

@@ -76,6 +76,11 @@ impl NodeGuard {
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.lease.as_ref().map_or(Ok(()), |(lease, _)| lease.check())
     }
+
+    /// Whether others hold ids on the same database, as far as is known.
+    pub(crate) fn has_company(&self) -> bool {
+        self.lease.as_ref().is_some_and(|(lease, _)| lease.has_company())
+    }
 }
 
 impl Drop for NodeGuard {

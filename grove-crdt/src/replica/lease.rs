@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -28,6 +28,8 @@ struct State {
     length: Duration,
     /// Until when the id is held for sure, by this process's clock; `None` when another has taken it.
     until: Mutex<Option<Instant>>,
+    /// Whether anybody else held an id on this database when the lease was taken or renewed last.
+    company: AtomicBool,
 }
 
 /// A lease that is taken in a transaction not yet committed.
@@ -60,11 +62,13 @@ pub(super) async fn take(tx: &DatabaseTransaction, node: &NodeId, length: Durati
     let holder = format!("{process}:{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let micros = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
     lease::take(tx, node.as_str(), &holder, micros).await?;
+    let company = lease::others(tx, node.as_str()).await?;
     Ok(Taken(Arc::new(State {
         node: node.clone(),
         holder,
         length,
         until: Mutex::new(Some(before + length)),
+        company: AtomicBool::new(company),
     })))
 }
 
@@ -92,7 +96,13 @@ impl State {
             tokio::time::sleep(self.length / 3).await;
             let before = Instant::now();
             match lease::renew(db, self.node.as_str(), &self.holder, micros).await {
-                Ok(true) => *self.until() = Some(before + self.length),
+                Ok(true) => {
+                    *self.until() = Some(before + self.length);
+                    // Not knowing, it goes by what it knew.
+                    if let Ok(company) = lease::others(db, self.node.as_str()).await {
+                        self.company.store(company, Ordering::Relaxed);
+                    }
+                }
                 Ok(false) => {
                     tracing::error!(node = %self.node, "another process has taken this node id: this replica writes no more");
                     *self.until() = None;
@@ -128,6 +138,11 @@ impl Lease {
             node: self.state.node.to_string(),
             detail: detail.into(),
         })
+    }
+
+    /// Whether anybody else holds an id on this database, as of the last renewal.
+    pub(super) fn has_company(&self) -> bool {
+        self.state.company.load(Ordering::Relaxed)
     }
 
     /// Stops renewing, and gives the id back as soon as the runtime gets to it; else the lease runs out by itself.

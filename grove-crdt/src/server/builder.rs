@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 
@@ -8,6 +8,9 @@ use crate::{
     server::{AllowAnonymous, Authenticator, BearerTokens, Limits, SyncServer},
     sync::Peer,
 };
+
+/// How long a stream may be silent, unless set otherwise.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Stands for the authenticator until one is chosen.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,7 @@ pub struct NoAuthenticator;
 pub struct SyncServerBuilder<A = NoAuthenticator> {
     replica: Replica,
     limits: Limits,
+    keep_alive: Duration,
     authenticator: A,
 }
 
@@ -36,6 +40,7 @@ impl SyncServerBuilder {
         Self {
             replica: replica.clone(),
             limits: Limits::default(),
+            keep_alive: KEEP_ALIVE,
             authenticator: NoAuthenticator,
         }
     }
@@ -64,11 +69,13 @@ impl SyncServerBuilder {
         let Self {
             replica,
             limits,
+            keep_alive,
             authenticator: NoAuthenticator,
         } = self;
         SyncServerBuilder {
             replica,
             limits,
+            keep_alive,
             authenticator,
         }
     }
@@ -80,11 +87,18 @@ impl<A> SyncServerBuilder<A> {
         self.limits = limits;
         self
     }
+
+    /// After how long a stream that had nothing to tell sends a comment, so that neither side nor anything between takes it
+    /// for broken; 15 seconds, unless set. Clients give up after three times as long.
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.keep_alive = interval;
+        self
+    }
 }
 
 impl<A: Authenticator> SyncServerBuilder<A> {
     /// The server's routes, to nest anywhere.
     pub fn router(self) -> Router {
-        SyncServer::new(self.replica, self.limits, Arc::new(self.authenticator)).router()
+        SyncServer::new(self.replica, self.limits, Arc::new(self.authenticator), self.keep_alive).router()
     }
 }

@@ -46,11 +46,19 @@ impl ErrorAnswer {
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is `pull` and `push` here")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is `pull`, `push` and `stream` here",
+        )
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use POST")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "use POST for `pull` and `push`, GET for `stream`",
+        )
     }
 
     pub(super) fn too_large(message: impl Into<String>) -> Self {
@@ -63,6 +71,21 @@ impl ErrorAnswer {
 
     pub(super) fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    fn body(&self) -> ErrorBody {
+        ErrorBody {
+            error: ErrorDetail {
+                code: self.code.to_owned(),
+                message: self.message.chars().take(MAX_MESSAGE).collect(),
+            },
+        }
+    }
+
+    /// The body alone, for where no status can be given any more.
+    pub(super) fn into_json(self) -> String {
+        // Two strings can always be written as JSON.
+        serde_json::to_string(&self.body()).unwrap_or_default()
     }
 
     /// Logs the cause, and tells nothing of it.
@@ -106,12 +129,7 @@ impl IntoResponse for ErrorAnswer {
             "refused: {}",
             self.message
         );
-        let message = self.message.chars().take(MAX_MESSAGE).collect();
-        let code = self.code.to_owned();
-        let body = Json(ErrorBody {
-            error: ErrorDetail { code, message },
-        });
-        let mut response = (self.status, body).into_response();
+        let mut response = (self.status, Json(self.body())).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response
                 .headers_mut()

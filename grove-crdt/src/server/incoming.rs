@@ -2,7 +2,7 @@
 
 use axum::{
     body::BodyDataStream,
-    extract::{FromRequest, Request},
+    extract::{FromRequest, FromRequestParts, Request},
     http::{
         HeaderMap,
         header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
@@ -19,6 +19,21 @@ use crate::{
 
 /// How much of a refused body is read on and thrown away. Whoever is cut off while sending may never see the answer.
 const DISCARDED: usize = 16 << 20;
+
+/// Whom a request without a body is from.
+pub(super) struct Caller {
+    pub peer: Peer,
+}
+
+impl FromRequestParts<SyncServer> for Caller {
+    type Rejection = ErrorAnswer;
+
+    async fn from_request_parts(head: &mut Parts, server: &SyncServer) -> Result<Self, ErrorAnswer> {
+        Ok(Self {
+            peer: name(head, server).await?,
+        })
+    }
+}
 
 /// A request, and whom it is from.
 pub(super) struct Incoming<T> {
@@ -45,8 +60,7 @@ async fn take<T: DeserializeOwned>(
     body: &mut BodyDataStream,
     server: &SyncServer,
 ) -> Result<Incoming<T>, ErrorAnswer> {
-    check_version(&head.headers)?;
-    let peer = server.authenticator().authenticate(head).await?;
+    let peer = name(head, server).await?;
     check_type(&head.headers)?;
     let encoding = Encoding::of(&head.headers)?;
     let limits = server.limits();
@@ -54,6 +68,12 @@ async fn take<T: DeserializeOwned>(
     let text = encoding.decode(read(body, limits.body).await?, limits.body)?;
     let request = json::read(&text, limits.values)?;
     Ok(Incoming { peer, request })
+}
+
+/// Names the peer, once it is clear that it speaks this version of the protocol.
+async fn name(head: &Parts, server: &SyncServer) -> Result<Peer, ErrorAnswer> {
+    check_version(&head.headers)?;
+    Ok(server.authenticator().authenticate(head).await?)
 }
 
 /// A request without the header is taken as one of this version.

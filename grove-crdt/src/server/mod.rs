@@ -21,6 +21,7 @@
 //! |---|---|---|
 //! | `POST /pull` | [`PullRequest`](crate::sync::PullRequest) | [`PullResponse`](crate::sync::PullResponse) |
 //! | `POST /push` | [`PushRequest`](crate::sync::PushRequest) | [`PushResponse`](crate::sync::PushResponse) |
+//! | `GET /stream` | [`StreamRequest`](crate::sync::StreamRequest) in the URL | server-sent events: [`PullResponse`](crate::sync::PullResponse)s as they come |
 //!
 //! Bodies are JSON, compressed with gzip or zstd if the other side likes. Every error is an
 //! [`ErrorBody`](crate::sync::ErrorBody):
@@ -46,6 +47,7 @@ mod limits;
 mod pull;
 mod push;
 mod router;
+mod stream;
 
 pub use auth::{AllowAnonymous, AuthError, Authenticator};
 pub use bearer::BearerTokens;

@@ -1,14 +1,17 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    routing::{get, post},
+};
 use tower_http::compression::CompressionLayer;
 
 use crate::{
     replica::Replica,
-    server::{Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, pull::pull, push::push},
+    server::{Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, pull::pull, push::push, stream::stream},
 };
 
-/// Answers pulls and pushes over HTTP; see the [module](crate::server) for the routes.
+/// Answers pulls, pushes and streams over HTTP; see the [module](crate::server) for the routes.
 #[derive(Clone)]
 pub struct SyncServer(Arc<Inner>);
 
@@ -16,6 +19,7 @@ struct Inner {
     replica: Replica,
     limits: Limits,
     authenticator: Arc<dyn Authenticator>,
+    keep_alive: Duration,
 }
 
 impl SyncServer {
@@ -24,11 +28,17 @@ impl SyncServer {
         SyncServerBuilder::new(replica)
     }
 
-    pub(super) fn new(replica: Replica, limits: Limits, authenticator: Arc<dyn Authenticator>) -> Self {
+    pub(super) fn new(
+        replica: Replica,
+        limits: Limits,
+        authenticator: Arc<dyn Authenticator>,
+        keep_alive: Duration,
+    ) -> Self {
         Self(Arc::new(Inner {
             replica,
             limits,
             authenticator,
+            keep_alive,
         }))
     }
 
@@ -36,6 +46,7 @@ impl SyncServer {
         Router::new()
             .route("/pull", post(pull))
             .route("/push", post(push))
+            .route("/stream", get(stream))
             .method_not_allowed_fallback(async || ErrorAnswer::method_not_allowed())
             .fallback(async || ErrorAnswer::not_found())
             .layer(CompressionLayer::new())
@@ -48,6 +59,10 @@ impl SyncServer {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    pub(super) fn keep_alive(&self) -> Duration {
+        self.0.keep_alive
     }
 
     pub(super) fn authenticator(&self) -> &dyn Authenticator {

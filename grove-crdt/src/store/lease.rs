@@ -71,6 +71,18 @@ pub(crate) async fn renew<C: ConnectionTrait>(conn: &C, node: &str, holder: &str
     Ok(conn.execute(&update).await?.rows_affected() > 0)
 }
 
+/// Whether other node ids are held at the moment.
+pub(crate) async fn others<C: ConnectionTrait>(conn: &C, node: &str) -> Result<bool, DbErr> {
+    let select = Query::select()
+        .column("node_id")
+        .from(LEASES)
+        .and_where(Expr::col("node_id").ne(node))
+        .and_where(Expr::col("until").gt(now(conn.get_database_backend())))
+        .limit(1)
+        .take();
+    Ok(conn.query_one(&select).await?.is_some())
+}
+
 /// Gives a node id back.
 pub(crate) async fn give_back<C: ConnectionTrait>(conn: &C, node: &str, holder: &str) -> Result<(), DbErr> {
     let delete = Query::delete()

@@ -13,6 +13,7 @@ pub(crate) mod kept;
 pub(crate) mod lease;
 #[cfg(test)]
 mod live;
+pub(crate) mod notify;
 mod outgoing;
 pub(crate) mod parked;
 pub(crate) mod peers;

@@ -61,6 +61,8 @@ pub(crate) enum Letters {
     ThatCanPass,
     /// All: either side may have been upgraded since.
     All,
+    /// None: a round comes soon that tries them.
+    None,
 }
 
 /// A change that was refused and may pass now.
@@ -181,6 +183,9 @@ impl Replica {
         peer: &str,
         which: Letters,
     ) -> Result<Vec<Retry>, Error> {
+        if which == Letters::None {
+            return Ok(Vec::new());
+        }
         let letters = dead_letters::list(&self.core.db, Some((direction.as_str(), peer))).await?;
         let retries = letters.into_iter().filter_map(|(id, letter)| {
             let code: RejectionCode = serde_json::from_value(letter.code.into()).ok()?;
@@ -204,12 +209,7 @@ impl Replica {
     ) -> Result<Page, Error> {
         let mut waited = Duration::ZERO;
         loop {
-            // One snapshot for all tables, or a transaction would be seen in parts.
-            let options = dialect::one_snapshot(self.core.db.get_database_backend());
-            let tx = self.core.db.begin_with_options(options).await?;
-            let page = self.page_in(&tx, tables, after, not_via, limit.max(1)).await;
-            tx.rollback().await?;
-            let page = page?;
+            let page = self.page_now(tables, after, not_via, limit).await?;
             let patience = if page.changes.is_empty() {
                 LOOK_AGAIN_FOR
             } else {
@@ -221,6 +221,22 @@ impl Replica {
             tokio::time::sleep(LOOK_AGAIN_EVERY).await;
             waited += LOOK_AGAIN_EVERY;
         }
+    }
+
+    /// The same, as it is at this moment.
+    pub(crate) async fn page_now(
+        &self,
+        tables: &[String],
+        after: &Position,
+        not_via: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        // One snapshot for all tables, or a transaction would be seen in parts.
+        let options = dialect::one_snapshot(self.core.db.get_database_backend());
+        let tx = self.core.db.begin_with_options(options).await?;
+        let page = self.page_in(&tx, tables, after, not_via, limit.max(1)).await;
+        tx.rollback().await?;
+        page
     }
 
     async fn page_in(

@@ -6,7 +6,10 @@
 mod builder;
 mod code;
 mod cursor;
+mod feed;
 mod letters;
+mod line;
+mod live;
 mod local;
 mod protocol;
 mod pull;
@@ -15,6 +18,7 @@ mod report;
 pub mod respond;
 mod retry;
 mod round;
+mod subscription;
 mod syncer;
 mod transport;
 
@@ -28,9 +32,12 @@ pub use code::PROTOCOL_HEADER;
 pub(crate) use code::TOO_LARGE;
 pub use local::DeadLetter;
 pub(crate) use local::{Direction, Letters, Retry};
-pub use protocol::{ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse};
+pub use protocol::{
+    ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse, StreamRequest,
+};
 pub use report::{PeerFailure, SyncError, SyncReport};
 pub use respond::Refusal;
 pub use retry::RetryPolicy;
+pub use subscription::{StreamFrame, Subscription};
 pub use syncer::Syncer;
-pub use transport::{Transport, TransportError, TransportErrorKind};
+pub use transport::{EventStream, StreamEvent, StreamingTransport, Transport, TransportError, TransportErrorKind};

@@ -85,6 +85,21 @@ pub struct PushResponse {
     pub latest_hlc: Option<Hlc>,
 }
 
+/// What `GET /stream` asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamRequest {
+    /// The tables to be told of.
+    pub tables: Vec<String>,
+    /// Where the last event ended; from the beginning when absent.
+    pub cursor: Option<String>,
+    /// Who asks; absent for one who only looks on.
+    pub node_id: Option<NodeId>,
+    /// The identity of the asker's database: what came from there is left out. Only with `node_id`.
+    pub replica_id: Option<String>,
+    /// How many changes an event has at most; the answerer may give fewer. When absent, the answerer chooses.
+    pub limit: Option<usize>,
+}
+
 /// The body of every answer that is an error: `{"error":{"code":"…","message":"…"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {

@@ -34,6 +34,20 @@ impl Round<'_> {
         }
     }
 
+    /// Merges what the peer has streamed, which goes on where the state stands. When it turns out to be another database, or a
+    /// restored one, nothing is merged: a whole round has to start over.
+    pub(super) async fn take_streamed(&mut self, answer: PullResponse) -> Result<Outcome, Error> {
+        if self.recognise(&answer.replica_id, &answer.node_id, answer.restarted)? == Outcome::Forgotten {
+            return Ok(Outcome::Forgotten);
+        }
+        self.take(&answer).await?;
+        if !answer.changes.is_empty() {
+            self.state.cursor = Some(answer.cursor);
+            self.save().await?;
+        }
+        Ok(Outcome::Done)
+    }
+
     /// One page; a smaller one when it turns out to be too large in bytes.
     async fn ask(&mut self, cursor: Option<String>) -> Result<PullResponse, TransportError> {
         let settings = self.settings;

@@ -6,29 +6,42 @@ use crate::{
         Change, Direction, PushRequest, PushResponse, Rejection, RejectionCode, TOO_LARGE, TransportError,
         TransportErrorKind,
         letters::Refused,
-        round::{Outcome, Round},
+        round::{Ahead, Extent, Outcome, Round},
     },
 };
 
 impl Round<'_> {
     /// Sends what has been committed here since the last time, page by page.
-    pub(super) async fn push(&mut self) -> Result<Outcome, Error> {
+    pub(super) async fn push(&mut self, extent: Extent) -> Result<Outcome, Error> {
         if self.retry_outbound().await? == Outcome::Forgotten {
             return Ok(Outcome::Forgotten);
         }
         let settings = self.settings;
+        let mut from = match &self.ahead {
+            Some(ahead) if ahead.remembered == self.state => ahead.position.clone(),
+            _ => self.state.pushed.clone(),
+        };
         loop {
             let not_via = self.state.replica_id.as_deref().filter(|_| !self.resend);
             let page = settings
                 .replica
-                .changes_after(&settings.tables, &self.state.pushed, not_via, settings.page_size)
+                .changes_after(&settings.tables, &from, not_via, settings.page_size)
                 .await?;
+            let nothing = page.changes.is_empty() && !page.has_more;
+            if nothing && extent == Extent::PushOnly && !self.resend {
+                self.ahead = Some(Ahead {
+                    remembered: self.state.clone(),
+                    position: page.position,
+                });
+                return Ok(Outcome::Done);
+            }
             if !page.changes.is_empty() {
                 let Some(refused) = self.deliver(&page.changes).await? else {
                     return Ok(Outcome::Forgotten);
                 };
                 self.keep(Direction::Outbound, refused).await?;
             }
+            from.clone_from(&page.position);
             self.state.pushed = page.position;
             self.resend &= page.has_more;
             self.save().await?;

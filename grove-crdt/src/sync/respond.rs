@@ -11,7 +11,7 @@ use crate::{
     store::identity::{self, History},
     sync::{
         Change, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
-        cursor::Cursor,
+        StreamRequest, Subscription, cursor::Cursor, feed::Start, local::Page,
     },
 };
 
@@ -62,29 +62,24 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
             "filters are not supported; leave `filter` out".into(),
         ));
     }
-    for (index, table) in request.tables.iter().enumerate() {
-        if replica.core.registry.get(table).is_none() {
-            return Err(Refusal::UnknownTable(table.chars().take(80).collect()));
-        }
-        if !peer.reads(table) {
-            return Err(Refusal::Forbidden(table.clone()));
-        }
-        if request.tables[..index].contains(table) {
-            return Err(Refusal::BadRequest(format!("table `{table}` is named twice")));
-        }
-    }
+    check_tables(replica, peer, &request.tables)?;
     admit(replica, peer, &request.node_id, &request.replica_id).await?;
     let history = History::load(&replica.core.db).await.map_err(Error::from)?;
     let (position, restarted) = position(replica, &history, request.cursor.as_deref())?;
     let limit = request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let via = Some(request.replica_id.as_str());
     let page = replica.changes_after(&request.tables, &position, via, limit).await?;
+    Ok(answer(replica, &history, page, restarted))
+}
+
+/// A page as it is answered.
+pub(super) fn answer(replica: &Replica, history: &History, page: Page, restarted: bool) -> PullResponse {
     let cursor = Cursor {
         replica_id: replica.replica_id().to_owned(),
         incarnation: history.newest().to_owned(),
         position: page.position,
     };
-    Ok(PullResponse {
+    PullResponse {
         replica_id: replica.replica_id().to_owned(),
         node_id: replica.node_id().clone(),
         latest_hlc: page.changes.iter().map(|change| &change.hlc).max().cloned(),
@@ -92,7 +87,36 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
         cursor: cursor.encode(),
         has_more: page.has_more,
         restarted,
-    })
+    }
+}
+
+/// Opens a stream: what a pull would answer, page after page, and then what is committed, as it is. The first event comes at
+/// once, with no changes when there are none. The subscription reads the database from tasks of its own, and goes on until
+/// it is dropped.
+///
+/// # Errors
+///
+/// As for [`pull`]; and a database that is named without its node.
+pub async fn stream(replica: &Replica, peer: &Peer, request: &StreamRequest) -> Result<Subscription, Refusal> {
+    check_tables(replica, peer, &request.tables)?;
+    match (&request.node_id, &request.replica_id) {
+        (Some(node), Some(database)) => admit(replica, peer, node, database).await?,
+        (Some(node), None) => check_bound(peer, node)?,
+        (None, None) => {}
+        (None, Some(_)) => {
+            return Err(Refusal::BadRequest("name `node_id` with `replica_id`".into()));
+        }
+    }
+    let history = History::load(&replica.core.db).await.map_err(Error::from)?;
+    let (position, restarted) = position(replica, &history, request.cursor.as_deref())?;
+    let start = Start {
+        tables: request.tables.clone(),
+        via: request.replica_id.clone(),
+        position,
+        restarted,
+        largest_page: request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE),
+    };
+    Ok(Subscription::begin(replica, start))
 }
 
 /// Answers a push. Each change is judged alone; one of a table that the peer may not write is refused.
@@ -140,16 +164,25 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
     })
 }
 
+/// Sees that tables may be asked for.
+fn check_tables(replica: &Replica, peer: &Peer, tables: &[String]) -> Result<(), Refusal> {
+    for (index, table) in tables.iter().enumerate() {
+        if replica.core.registry.get(table).is_none() {
+            return Err(Refusal::UnknownTable(table.chars().take(80).collect()));
+        }
+        if !peer.reads(table) {
+            return Err(Refusal::Forbidden(table.clone()));
+        }
+        if tables[..index].contains(table) {
+            return Err(Refusal::BadRequest(format!("table `{table}` is named twice")));
+        }
+    }
+    Ok(())
+}
+
 /// Lets a request in, or says why not: one node id is one writer, on one database.
 async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) -> Result<(), Refusal> {
-    if let Some(bound) = &peer.node
-        && bound != node
-    {
-        return Err(Refusal::WrongNode {
-            bound: bound.clone(),
-            claimed: node.clone(),
-        });
-    }
+    check_bound(peer, node)?;
     if node.is_baseline() || replica_id.is_empty() || replica_id.len() > 64 {
         return Err(Refusal::BadRequest(
             "`node_id` and `replica_id` must name the asking replica".into(),
@@ -177,6 +210,16 @@ async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) 
         Some(_) => Err(Refusal::NodeConflict(format!(
             "node id `{node}` is used by another database already; give this one an id of its own, or have the server forget the other (`Replica::forget_node`)"
         ))),
+    }
+}
+
+fn check_bound(peer: &Peer, node: &NodeId) -> Result<(), Refusal> {
+    match &peer.node {
+        Some(bound) if bound != node => Err(Refusal::WrongNode {
+            bound: bound.clone(),
+            claimed: node.clone(),
+        }),
+        _ => Ok(()),
     }
 }
 

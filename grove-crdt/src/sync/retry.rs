@@ -80,10 +80,15 @@ impl RetryPolicy {
             if !error.can_pass() || failed >= self.attempts {
                 return Err(error);
             }
-            let pause = jitter.between(self.pause(failed) / 2, self.pause(failed));
+            let pause = self.backoff(jitter, failed);
             tracing::debug!(%error, failed, ?pause, "trying again");
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// How long to wait after so many failures.
+    pub(crate) fn backoff(&self, jitter: &Jitter, failed: u32) -> Duration {
+        jitter.between(self.pause(failed) / 2, self.pause(failed))
     }
 
     /// The longest pause after so many failures.

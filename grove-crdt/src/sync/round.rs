@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::NodeId,
     error::Error,
-    sync::{Letters, PeerState, SyncReport, Transport, TransportError, TransportErrorKind, syncer::Settings},
+    sync::{Letters, PeerState, Position, SyncReport, Transport, TransportError, TransportErrorKind, syncer::Settings},
 };
 
 /// How often a peer may turn out to have another database within one round. A real one does so once.
@@ -16,6 +16,14 @@ const MAX_RESTARTS: usize = 1;
 pub(crate) enum Extent {
     PullAndPush,
     PushOnly,
+}
+
+/// What has been looked through for a peer beyond what is remembered: there was nothing to push. It is not worth a write, but
+/// need not be looked through again, as long as what is remembered stays the same.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Ahead {
+    pub(super) remembered: PeerState,
+    pub(super) position: Position,
 }
 
 /// Whether what was asked for has been done.
@@ -45,6 +53,7 @@ pub(crate) struct Round<'a> {
     /// Whether the peer has lost what it had, so that it is sent even what came from it. Nothing is remembered until it
     /// has been sent everything: a round that is cut off before has to notice the loss again.
     pub(super) resend: bool,
+    pub(super) ahead: Option<Ahead>,
     pub(super) report: SyncReport,
 }
 
@@ -57,12 +66,24 @@ impl<'a> Round<'a> {
         letters: Letters,
         stop: &'a CancellationToken,
     ) -> (SyncReport, Result<(), Error>) {
-        let scope = settings.tables.join(",");
-        let state = match settings.replica.peer_state(peer.name(), &scope).await {
-            Ok(state) => state,
+        let mut round = match Self::begin(settings, peer, letters, stop).await {
+            Ok(round) => round,
             Err(error) => return (SyncReport::default(), Err(error)),
         };
-        let mut round = Self {
+        let result = round.run(extent).await;
+        (round.report, result)
+    }
+
+    /// Takes up what is remembered of the peer.
+    pub(super) async fn begin(
+        settings: &'a Settings,
+        peer: &'a dyn Transport,
+        letters: Letters,
+        stop: &'a CancellationToken,
+    ) -> Result<Self, Error> {
+        let scope = settings.tables.join(",");
+        let state = settings.replica.peer_state(peer.name(), &scope).await?;
+        Ok(Self {
             settings,
             peer,
             stop,
@@ -73,19 +94,23 @@ impl<'a> Round<'a> {
             letters,
             page_size: settings.page_size,
             resend: false,
+            ahead: None,
             report: SyncReport::default(),
-        };
-        let result = round.run(extent).await;
-        tracing::debug!(peer = peer.name(), report = %round.report, ok = result.is_ok(), "round ended");
-        (round.report, result)
+        })
     }
 
-    async fn run(&mut self, extent: Extent) -> Result<(), Error> {
+    pub(super) async fn run(&mut self, extent: Extent) -> Result<(), Error> {
+        let result = self.pull_and_push(extent).await;
+        tracing::debug!(peer = self.peer.name(), report = %self.report, ok = result.is_ok(), "round ended");
+        result
+    }
+
+    async fn pull_and_push(&mut self, extent: Extent) -> Result<(), Error> {
         loop {
             if extent == Extent::PullAndPush {
                 self.pull().await?;
             }
-            if self.push().await? == Outcome::Done {
+            if self.push(extent).await? == Outcome::Done {
                 return Ok(());
             }
         }

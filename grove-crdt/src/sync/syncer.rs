@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     replica::Replica,
     sync::{
-        Letters, PeerFailure, RetryPolicy, SyncError, SyncReport, SyncerBuilder, Transport,
+        Letters, PeerFailure, RetryPolicy, SyncError, SyncReport, SyncerBuilder, Transport, live,
         retry::Jitter,
         round::{Extent, Round},
     },
@@ -66,12 +67,28 @@ pub(crate) struct Settings {
 }
 
 #[derive(Debug)]
-struct Peer {
-    transport: Arc<dyn Transport>,
+pub(super) struct Peer {
+    pub transport: Arc<dyn Transport>,
     /// Held during a round: two at once would send everything twice.
-    turn: Mutex<()>,
+    pub turn: Mutex<()>,
     /// Whether a round has succeeded. Before the first, either side may have been upgraded since the last syncer.
     known: AtomicBool,
+}
+
+impl Peer {
+    /// The dead letters to try again in a round.
+    pub(super) fn letters(&self) -> Letters {
+        if self.known.load(Ordering::Relaxed) {
+            Letters::ThatCanPass
+        } else {
+            Letters::All
+        }
+    }
+
+    /// Notes that a round has ended, well or not.
+    pub(super) fn has_answered(&self, well: bool) {
+        self.known.fetch_or(well, Ordering::Relaxed);
+    }
 }
 
 impl Syncer {
@@ -117,8 +134,14 @@ impl Syncer {
         self.every_peer(Extent::PushOnly, &CancellationToken::new()).await
     }
 
-    /// Syncs at once, then at every interval (give or take a tenth, so that many nodes don't come at once), until `stop`
-    /// is cancelled. A failure is logged, and the next sync comes all the same.
+    /// Keeps up with every peer until `stop` is cancelled: syncs at once, then at every interval (give or take a tenth, so that
+    /// many nodes don't come at once); between, takes over what peers [stream][StreamingTransport] as soon as it
+    /// comes, and pushes what is committed here as soon as it is. Commits that come while a push is under way go together
+    /// with the next.
+    ///
+    /// A failure is logged, and the next sync comes all the same. A stream that breaks is opened again with the pauses of the
+    /// [`RetryPolicy`]; until it is, the syncs at every interval do its work. While a peer can't be reached, commits are not
+    /// pushed one by one.
     ///
     /// When `stop` is cancelled, no answer is waited for any longer; what is being written is written to its end. The
     /// token is that of the `tokio-util` crate:
@@ -133,24 +156,16 @@ impl Syncer {
     /// running.await.unwrap();
     /// # }
     /// ```
+    ///
+    /// [StreamingTransport]: crate::sync::StreamingTransport
     pub async fn run(&self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            match self.every_peer(Extent::PullAndPush, &stop).await {
-                Ok(report) => tracing::debug!(%report, "synced"),
-                Err(_) if stop.is_cancelled() => return,
-                Err(error) => tracing::warn!(report = %error.report, "{error}"),
-            }
-            stop.run_until_cancelled(tokio::time::sleep(self.pause())).await;
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        let interval = self.0.interval;
-        let tenth = interval / 10;
-        self.0
-            .settings
-            .jitter
-            .between(interval.saturating_sub(tenth), interval.saturating_add(tenth))
+        let Inner {
+            settings,
+            peers,
+            interval,
+        } = &*self.0;
+        let each = peers.iter().map(|peer| live::keep_up(settings, peer, *interval, &stop));
+        join_all(each).await;
     }
 
     async fn every_peer(&self, extent: Extent, stop: &CancellationToken) -> Result<SyncReport, SyncError> {
@@ -161,13 +176,8 @@ impl Syncer {
                 break;
             };
             let transport = &*peer.transport;
-            let letters = if peer.known.load(Ordering::Relaxed) {
-                Letters::ThatCanPass
-            } else {
-                Letters::All
-            };
-            let (done, result) = Round::carry_out(&self.0.settings, transport, extent, letters, stop).await;
-            peer.known.fetch_or(result.is_ok(), Ordering::Relaxed);
+            let (done, result) = Round::carry_out(&self.0.settings, transport, extent, peer.letters(), stop).await;
+            peer.has_answered(result.is_ok());
             report += done;
             if let Err(error) = result {
                 let peer = transport.name().to_owned();

@@ -1,11 +1,12 @@
 //! How requests reach a peer.
 
-use std::fmt;
+use std::{fmt, pin::Pin};
 
 use async_trait::async_trait;
+use futures_util::Stream;
 
 pub use crate::error::{TransportError, TransportErrorKind};
-use crate::sync::{PullRequest, PullResponse, PushRequest, PushResponse};
+use crate::sync::{PullRequest, PullResponse, PushRequest, PushResponse, StreamRequest};
 
 /// A way to one peer. Object safe; implement it to carry the protocol over something else, with the `async-trait`
 /// crate. The other end answers with [`respond`](crate::sync::respond).
@@ -23,4 +24,29 @@ pub trait Transport: Send + Sync + fmt::Debug {
 
     /// Delivers changes.
     async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError>;
+
+    /// This way as one that can also stream, if it can. A syncer that runs streams where it can, and polls elsewhere.
+    fn streaming(&self) -> Option<&dyn StreamingTransport> {
+        None
+    }
+}
+
+/// A way to one peer over which it tells by itself what happens there. Return `Some(self)` from
+/// [`Transport::streaming`] as well.
+#[async_trait]
+pub trait StreamingTransport: Transport {
+    /// Opens a stream. It ends with an error, or when the peer ends it; whoever reads it opens another then. The first event
+    /// comes at once, with no changes when there are none.
+    async fn stream(&self, request: &StreamRequest) -> Result<EventStream, TransportError>;
+}
+
+/// What a peer tells, in its commit order.
+pub type EventStream = Pin<Box<dyn Stream<Item = Result<StreamEvent, TransportError>> + Send>>;
+
+/// One piece of what a peer tells.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StreamEvent {
+    /// Changes, as a pull would have answered them.
+    Changes(PullResponse),
 }

@@ -1,11 +1,12 @@
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     replica::Replica,
     sync::{
-        Peer, PullRequest, PullResponse, PushRequest, PushResponse, Refusal, Transport, TransportError,
-        TransportErrorKind, respond,
+        EventStream, Peer, PullRequest, PullResponse, PushRequest, PushResponse, Refusal, StreamEvent, StreamFrame,
+        StreamRequest, StreamingTransport, Transport, TransportError, TransportErrorKind, respond,
     },
 };
 
@@ -56,6 +57,12 @@ impl MemoryTransport {
         }
     }
 
+    fn event(&self, frame: Result<StreamFrame, Refusal>) -> Result<Option<StreamEvent>, TransportError> {
+        let frame = frame.map_err(|refusal| self.refused(&refusal))?;
+        StreamEvent::parse(frame.event, &frame.data)
+            .map_err(|error| self.failure(TransportErrorKind::Garbled, None, error.to_string()))
+    }
+
     fn refused(&self, refusal: &Refusal) -> TransportError {
         let kind = match refusal {
             Refusal::Internal(_) => TransportErrorKind::Unavailable,
@@ -90,6 +97,22 @@ impl Transport for MemoryTransport {
         let (replica, request) = (self.replica.clone(), self.carry(request)?);
         self.ask(async move { respond::push(&replica, &asker(), &request).await })
             .await
+    }
+
+    fn streaming(&self) -> Option<&dyn StreamingTransport> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl StreamingTransport for MemoryTransport {
+    async fn stream(&self, request: &StreamRequest) -> Result<EventStream, TransportError> {
+        let subscription = respond::stream(&self.replica, &asker(), request).await;
+        let subscription = subscription.map_err(|refusal| self.refused(&refusal))?;
+        let this = self.clone();
+        Ok(Box::pin(subscription.filter_map(move |frame| {
+            std::future::ready(this.event(frame).transpose())
+        })))
     }
 }
 

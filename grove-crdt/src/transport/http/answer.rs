@@ -39,6 +39,11 @@ pub(super) fn not_sent(peer: &str, error: &reqwest::Error) -> TransportError {
     failure(peer, kind, None, &describe(error))
 }
 
+/// The error for a request whose answer did not begin in time.
+pub(super) fn timed_out(peer: &str) -> TransportError {
+    failure(peer, TransportErrorKind::Unavailable, None, "timed out")
+}
+
 /// An error and its causes in one line, without the URL: it may hold a password.
 pub(super) fn describe(error: &reqwest::Error) -> String {
     // The URL stands only in the outermost message, which tells no more than what follows it.
@@ -76,7 +81,7 @@ async fn read_body(peer: &str, mut response: Response, limit: usize) -> Result<V
 }
 
 /// The error that an answer without success stands for.
-async fn refusal(peer: &str, response: Response) -> TransportError {
+pub(super) async fn refusal(peer: &str, response: Response) -> TransportError {
     let status = response.status();
     let kind = match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => TransportErrorKind::Unavailable,
@@ -103,7 +108,7 @@ async fn refusal(peer: &str, response: Response) -> TransportError {
     failure(peer, kind, code, &format!("HTTP {status}"))
 }
 
-fn failure(peer: &str, kind: TransportErrorKind, code: Option<&str>, message: &str) -> TransportError {
+pub(super) fn failure(peer: &str, kind: TransportErrorKind, code: Option<&str>, message: &str) -> TransportError {
     TransportError {
         peer: peer.to_owned(),
         kind,

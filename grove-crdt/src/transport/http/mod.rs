@@ -1,6 +1,7 @@
 //! The protocol over HTTP, as the server of this crate speaks it.
 
 mod answer;
+mod events;
 mod transport;
 
 pub use transport::HttpTransport;

@@ -4,21 +4,22 @@ use async_trait::async_trait;
 use flate2::{Compression, write::GzEncoder};
 use reqwest::{
     Client, Url,
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     error::Error,
     sync::{
-        PROTOCOL_HEADER, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse, TOO_LARGE, Transport,
-        TransportError, TransportErrorKind,
+        EventStream, PROTOCOL_HEADER, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse,
+        StreamRequest, StreamingTransport, TOO_LARGE, Transport, TransportError, TransportErrorKind,
     },
-    transport::http::answer,
+    transport::http::{answer, events},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(45);
 const MAX_REQUEST: usize = 8 << 20;
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -52,6 +53,7 @@ pub struct HttpTransport {
     compress: bool,
     max_request: usize,
     max_answer: usize,
+    silence: Duration,
 }
 
 impl HttpTransport {
@@ -78,6 +80,7 @@ impl HttpTransport {
             compress: true,
             max_request: MAX_REQUEST,
             max_answer: MAX_ANSWER,
+            silence: SILENCE,
         })
     }
 
@@ -144,7 +147,15 @@ impl HttpTransport {
         self
     }
 
-    /// The largest answer read, in bytes after decompression; 64 MiB, unless set.
+    /// How long a stream may bring nothing, not even a sign of life, before it counts as broken; 45 seconds, unless set,
+    /// which is three times what a server lets pass unless it was set up otherwise.
+    #[must_use]
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    /// The largest answer read, in bytes after decompression, and the largest event of a stream; 64 MiB, unless set.
     #[must_use]
     pub fn max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
@@ -222,6 +233,32 @@ impl Transport for HttpTransport {
 
     async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError> {
         self.post("push", request).await
+    }
+
+    fn streaming(&self) -> Option<&dyn StreamingTransport> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl StreamingTransport for HttpTransport {
+    async fn stream(&self, request: &StreamRequest) -> Result<EventStream, TransportError> {
+        let mut url = endpoint(&self.base, "stream");
+        events::write_query(&mut url, request);
+        let mut headers = self.headers.clone();
+        headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL_VERSION));
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let answer = self.client.get(url).headers(headers).send();
+        // The answer itself has no end, so only its beginning is waited for.
+        let response = match tokio::time::timeout(self.timeout, answer).await {
+            Ok(response) => response.map_err(|error| answer::not_sent(&self.name, &error))?,
+            Err(_) => return Err(answer::timed_out(&self.name)),
+        };
+        let limits = events::Limits {
+            silence: self.silence,
+            event: self.max_answer,
+        };
+        events::read(&self.name, response, limits).await
     }
 }
 

@@ -1,0 +1,122 @@
+//! What one subscriber is sent: first what there is after its cursor, then what comes, in commit order.
+
+use std::time::Duration;
+
+use crate::{
+    error::Error,
+    replica::{News, Replica},
+    store::identity::History,
+    sync::{Position, PullResponse, Refusal, StreamFrame, respond},
+};
+
+/// How many changes the first page has at most. Pages grow while they are small in bytes, so that a subscriber that is far
+/// behind is served in large ones, and large values don't fill the memory.
+const FIRST_PAGE: usize = 100;
+/// Below this many bytes, a full page is followed by one of twice as many changes.
+const SMALL: usize = 128 << 10;
+/// Above this many bytes, a page is followed by one of half as many changes.
+const LARGE: usize = 1 << 20;
+
+/// How long to wait before looking again for what is held back by a transaction still under way: at first, and at most.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// Reads a replica's changes for one subscriber.
+#[derive(Debug)]
+pub(super) struct Feed {
+    replica: Replica,
+    tables: Vec<String>,
+    /// The subscriber's database: what came from it is not sent back.
+    via: Option<String>,
+    position: Position,
+    news: News,
+    /// How many changes the next page has at most, and any page.
+    page: usize,
+    largest_page: usize,
+    /// Set until the first page was read: whether it starts over. It is sent even when it has no changes, to say so, and who
+    /// answers.
+    opening: Option<bool>,
+    next: Next,
+}
+
+/// When to read the next page.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// There is more.
+    Now,
+    /// Something is held back by a transaction still under way.
+    After(Duration),
+    /// When something is committed.
+    WithNews,
+}
+
+/// Where a feed begins, and for whom.
+pub(super) struct Start {
+    pub tables: Vec<String>,
+    pub via: Option<String>,
+    pub position: Position,
+    pub restarted: bool,
+    pub largest_page: usize,
+}
+
+impl Feed {
+    pub(super) fn new(replica: &Replica, start: Start) -> Self {
+        Self {
+            replica: replica.clone(),
+            tables: start.tables,
+            via: start.via,
+            position: start.position,
+            news: News::of(&replica.core),
+            page: FIRST_PAGE.min(start.largest_page),
+            largest_page: start.largest_page,
+            opening: Some(start.restarted),
+            next: Next::Now,
+        }
+    }
+
+    /// The next page, unless there is nothing at the moment. To be run to its end: it is in the middle of statements.
+    ///
+    /// # Errors
+    ///
+    /// The database fails.
+    pub(super) async fn read(&mut self) -> Result<Option<StreamFrame>, Refusal> {
+        let via = self.via.as_deref();
+        let page = self
+            .replica
+            .page_now(&self.tables, &self.position, via, self.page)
+            .await?;
+        self.next = match self.next {
+            _ if page.has_more => Next::Now,
+            Next::After(pause) if page.held_back => Next::After((pause * 2).min(LOOK_AGAIN.1)),
+            _ if page.held_back => Next::After(LOOK_AGAIN.0),
+            _ => Next::WithNews,
+        };
+        self.position = page.position.clone();
+        let opening = self.opening.take();
+        if page.changes.is_empty() && opening.is_none() {
+            return Ok(None);
+        }
+        let history = History::load(&self.replica.core.db).await.map_err(Error::from)?;
+        let has_more = page.has_more;
+        let answer = respond::answer(&self.replica, &history, page, opening.unwrap_or(false));
+        let frame = StreamFrame::changes(&answer)?;
+        self.size_next_page(&answer, frame.data.len(), has_more);
+        Ok(Some(frame))
+    }
+
+    fn size_next_page(&mut self, answer: &PullResponse, bytes: usize, was_full: bool) {
+        if bytes > LARGE {
+            self.page = (answer.changes.len() / 2).max(1);
+        } else if bytes < SMALL && was_full {
+            self.page = (self.page * 2).min(self.largest_page);
+        }
+    }
+
+    /// Waits until there may be something to read.
+    pub(super) async fn wait(&mut self) {
+        match self.next {
+            Next::Now => {}
+            Next::After(pause) => tokio::time::sleep(pause).await,
+            Next::WithNews => self.news.changed().await,
+        }
+    }
+}

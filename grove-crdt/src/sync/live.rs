@@ -1,0 +1,203 @@
+//! Keeping up with one peer: a whole round now and then, and between them what it streams and what is committed here, each as
+//! soon as it comes.
+//!
+//! Rounds and the stream share the cursor that is remembered of the peer. A page from the stream is merged only when it
+//! goes on exactly where the cursor stands; when a round, or another process, has moved it, the stream is opened
+//! anew from there. So nothing is skipped, and nothing merged twice.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::Error,
+    replica::News,
+    sync::{
+        Letters, PullResponse, StreamEvent, StreamRequest, SyncReport, TransportErrorKind,
+        line::{Line, Step},
+        round::{Ahead, Extent, Outcome, Round},
+        syncer::{Peer, Settings},
+    },
+};
+
+/// Exchanges with one peer until `stop`.
+pub(super) async fn keep_up(settings: &Settings, peer: &Peer, interval: Duration, stop: &CancellationToken) {
+    let mut live = Live {
+        settings,
+        peer,
+        interval,
+        stop,
+        news: News::of(&settings.replica.core),
+        line: Line::to(&*peer.transport),
+        reachable: false,
+        ahead: None,
+    };
+    while !stop.is_cancelled() {
+        let next_round = Instant::now() + live.pause();
+        live.round().await;
+        live.follow(next_round).await;
+    }
+}
+
+struct Live<'a> {
+    settings: &'a Settings,
+    peer: &'a Peer,
+    interval: Duration,
+    stop: &'a CancellationToken,
+    news: News,
+    line: Line<'a>,
+    /// Whether the peer has answered last. While it has not, commits are not pushed one by one.
+    reachable: bool,
+    ahead: Option<Ahead>,
+}
+
+impl<'a> Live<'a> {
+    fn pause(&self) -> Duration {
+        let tenth = self.interval / 10;
+        let (shortest, longest) = (self.interval.saturating_sub(tenth), self.interval.saturating_add(tenth));
+        self.settings.jitter.between(shortest, longest)
+    }
+
+    /// A whole round.
+    async fn round(&mut self) {
+        let Some(turn) = self.stop.run_until_cancelled(self.peer.turn.lock()).await else {
+            return;
+        };
+        let mut round = match self.begin(self.peer.letters()).await {
+            Ok(round) => round,
+            Err(error) => return self.failed(&SyncReport::default(), &error),
+        };
+        let before = round.state.cursor.clone();
+        let result = round.run(Extent::PullAndPush).await;
+        let (report, after) = (round.report, round.state.cursor.clone());
+        drop(turn);
+        self.peer.has_answered(result.is_ok());
+        match result {
+            Ok(()) => {
+                tracing::debug!(%report, "synced");
+                self.reachable = true;
+            }
+            Err(error) => self.failed(&report, &error),
+        }
+        if report.pulled == 0 && self.line.is_at(before.as_deref()) {
+            self.line.has_come_to(after);
+        }
+    }
+
+    /// Does what comes until it is time for a round.
+    async fn follow(&mut self, next_round: Instant) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep_until(next_round) => return,
+                () = self.news.changed(), if self.reachable => self.push().await,
+                step = self.line.next() => match step {
+                    Step::IsDown => self.open_line().await,
+                    Step::Opened => {
+                        if !self.reachable {
+                            self.reachable = true;
+                            self.push().await;
+                        }
+                    }
+                    Step::Event(StreamEvent::Changes(page)) => {
+                        if self.take(page).await == Outcome::Forgotten {
+                            return;
+                        }
+                    }
+                    Step::Lost(error) => {
+                        tracing::debug!(%error, "the stream is lost");
+                        let again = self.interval;
+                        let refused = error.kind == TransportErrorKind::Refused;
+                        let Settings { retry, jitter, .. } = self.settings;
+                        self.line.reopen_after(|failures| if refused { again } else { retry.backoff(jitter, failures) });
+                    }
+                },
+            }
+        }
+    }
+
+    /// Opens the stream where the last round, or the stream before, has ended.
+    async fn open_line(&mut self) {
+        let replica = &self.settings.replica;
+        match self.begin(Letters::None).await {
+            Ok(round) => self.line.open(StreamRequest {
+                tables: self.settings.tables.clone(),
+                cursor: round.state.cursor,
+                node_id: Some(replica.node_id().clone()),
+                replica_id: Some(replica.replica_id().to_owned()),
+                limit: Some(self.settings.page_size),
+            }),
+            Err(error) => {
+                self.failed(&SyncReport::default(), &error);
+                let again = self.interval;
+                self.line.reopen_after(|_| again);
+            }
+        }
+    }
+
+    /// Pushes what has been committed.
+    async fn push(&mut self) {
+        let Some(_turn) = self.stop.run_until_cancelled(self.peer.turn.lock()).await else {
+            return;
+        };
+        let mut round = match self.begin(Letters::None).await {
+            Ok(round) => round,
+            Err(error) => return self.failed(&SyncReport::default(), &error),
+        };
+        round.ahead = self.ahead.take();
+        let result = round.run(Extent::PushOnly).await;
+        let report = round.report;
+        self.ahead = round.ahead.take();
+        if let Err(error) = result {
+            self.failed(&report, &error);
+        }
+    }
+
+    /// Merges a page of the stream, unless the cursor has been moved meanwhile. When the peer has another database than it had,
+    /// it takes a whole round to find out what to do.
+    async fn take(&mut self, page: PullResponse) -> Outcome {
+        let Some(_turn) = self.stop.run_until_cancelled(self.peer.turn.lock()).await else {
+            return Outcome::Done;
+        };
+        let taken = async {
+            let mut round = self.begin(Letters::None).await?;
+            if !self.line.is_at(round.state.cursor.as_deref()) {
+                return Ok(None);
+            }
+            let outcome = round.take_streamed(page).await?;
+            Ok::<_, Error>(Some((outcome, round.state.cursor.clone())))
+        };
+        match taken.await {
+            Ok(Some((Outcome::Done, cursor))) => {
+                self.line.has_come_to(cursor);
+                Outcome::Done
+            }
+            Ok(None) => {
+                self.line.reopen();
+                Outcome::Done
+            }
+            Ok(Some((Outcome::Forgotten, _))) => {
+                self.line.reopen();
+                Outcome::Forgotten
+            }
+            Err(error) => {
+                self.failed(&SyncReport::default(), &error);
+                let again = self.interval;
+                self.line.reopen_after(|_| again);
+                Outcome::Done
+            }
+        }
+    }
+
+    async fn begin(&self, letters: Letters) -> Result<Round<'a>, Error> {
+        Round::begin(self.settings, &*self.peer.transport, letters, self.stop).await
+    }
+
+    fn failed(&mut self, report: &SyncReport, error: &Error) {
+        self.reachable = false;
+        if !self.stop.is_cancelled() {
+            tracing::warn!(peer = self.peer.transport.name(), %report, "the exchange failed: {error}");
+        }
+    }
+}

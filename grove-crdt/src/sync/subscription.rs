@@ -1,0 +1,103 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::Stream;
+use tokio::sync::mpsc;
+
+use crate::{
+    error::Error,
+    replica::Replica,
+    sync::{
+        PullResponse, Refusal, StreamEvent,
+        feed::{Feed, Start},
+    },
+};
+
+/// The kind of the events that hold changes.
+const CHANGES: &str = "changes";
+
+/// The events for one subscriber of a replica, in the order in which they are to be sent; see
+/// [`respond::stream`](crate::sync::respond::stream). It ends only with an error, and stops when it is dropped.
+///
+/// Nothing is read before there is room for it, so a subscriber that takes nothing costs no more than one page.
+#[derive(Debug)]
+pub struct Subscription(mpsc::Receiver<Result<StreamFrame, Refusal>>);
+
+/// One event of a stream, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamFrame {
+    /// What kind of event it is: `changes`.
+    pub event: &'static str,
+    /// Where to go on after it: a cursor.
+    pub id: Option<String>,
+    /// JSON on one line: of `changes`, a [`PullResponse`].
+    pub data: String,
+}
+
+impl StreamFrame {
+    pub(super) fn changes(answer: &PullResponse) -> Result<Self, Error> {
+        let data = serde_json::to_string(answer)
+            .map_err(|error| Error::Invalid(format!("a page can't be written as JSON: {error}")))?;
+        Ok(Self {
+            event: CHANGES,
+            id: Some(answer.cursor.clone()),
+            data,
+        })
+    }
+}
+
+impl StreamEvent {
+    /// What an event says, by its kind and data; `None` when it is one of a later version, to be passed over.
+    ///
+    /// # Errors
+    ///
+    /// The data is not of the form that the kind has.
+    pub fn parse(event: &str, data: &str) -> Result<Option<Self>, serde_json::Error> {
+        match event {
+            CHANGES => serde_json::from_str(data).map(|page| Some(Self::Changes(page))),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Subscription {
+    pub(super) fn begin(replica: &Replica, start: Start) -> Self {
+        let feed = Feed::new(replica, start);
+        let (sender, receiver) = mpsc::channel(1);
+        // A task of its own, since the subscriber may go at any time, and a statement is not to be cut off.
+        tokio::spawn(feed_on(feed, sender));
+        Self(receiver)
+    }
+}
+
+async fn feed_on(mut feed: Feed, sender: mpsc::Sender<Result<StreamFrame, Refusal>>) {
+    while let Ok(room) = sender.reserve().await {
+        let frame = loop {
+            tokio::select! {
+                () = feed.wait() => {}
+                () = sender.closed() => return,
+            }
+            match feed.read().await {
+                Ok(Some(frame)) => break Ok(frame),
+                Ok(None) => {}
+                Err(refusal) => break Err(refusal),
+            }
+        };
+        let failed = frame.is_err();
+        room.send(frame);
+        if failed {
+            return;
+        }
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<StreamFrame, Refusal>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
