@@ -5,7 +5,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::{
     replica::Replica,
-    server::{Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, pull::pull, push::push},
+    server::{Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, pull::pull, push::push, streams::Streams},
 };
 
 /// Answers pulls and pushes over HTTP; see the [module](crate::server) for the routes.
@@ -14,8 +14,9 @@ pub struct SyncServer(Arc<Inner>);
 
 struct Inner {
     replica: Replica,
-    limits: Limits,
     authenticator: Arc<dyn Authenticator>,
+    streams: Streams,
+    limits: Limits,
 }
 
 impl SyncServer {
@@ -27,8 +28,9 @@ impl SyncServer {
     pub(super) fn new(replica: Replica, limits: Limits, authenticator: Arc<dyn Authenticator>) -> Self {
         Self(Arc::new(Inner {
             replica,
-            limits,
             authenticator,
+            streams: Streams::new(&limits),
+            limits,
         }))
     }
 
@@ -48,6 +50,12 @@ impl SyncServer {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The streams that are open.
+    #[allow(dead_code, reason = "the handler of `/stream` is the first to ask")]
+    pub(super) fn streams(&self) -> &Streams {
+        &self.0.streams
     }
 
     pub(super) fn authenticator(&self) -> &dyn Authenticator {
