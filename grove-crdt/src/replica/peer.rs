@@ -24,6 +24,8 @@ pub struct Peer {
     pub node: Option<NodeId>,
     /// What the application knows of the peer, such as its tenant.
     pub attributes: BTreeMap<String, String>,
+    /// Whether nobody has named it, so that it shares its name with others.
+    anonymous: bool,
     /// The tables it may be told of; all when absent.
     readable: Option<BTreeSet<String>>,
     /// The tables it may change; all when absent.
@@ -37,9 +39,26 @@ impl Peer {
             name: name.into(),
             node: None,
             attributes: BTreeMap::new(),
+            anonymous: false,
             readable: None,
             writable: None,
         }
+    }
+
+    /// A peer that nobody has named, and that may do all the same. Such peers share a name, so what a server limits per
+    /// peer is not limited for them.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self {
+            anonymous: true,
+            ..Self::new("anonymous")
+        }
+    }
+
+    /// Whether nobody has named the peer.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.anonymous
     }
 
     /// Binds the peer to one node id: a request under any other is refused. The changes in a push are not bound, since

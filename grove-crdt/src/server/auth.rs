@@ -68,6 +68,9 @@ pub enum AuthError {
 }
 
 /// Takes everybody in, for any node id: for networks whose every member may read and write everything.
+///
+/// Nobody is named, so what [`Limits`](crate::server::Limits) say of one peer holds for none. To let in whoever comes from
+/// a network that is not trusted so far, name them by their address in an [`Authenticator`] of your own.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct AllowAnonymous;
@@ -75,6 +78,6 @@ pub struct AllowAnonymous;
 #[async_trait]
 impl Authenticator for AllowAnonymous {
     async fn authenticate(&self, _head: &Parts) -> Result<Peer, AuthError> {
-        Ok(Peer::new("anonymous"))
+        Ok(Peer::anonymous())
     }
 }

@@ -1,10 +1,13 @@
 //! Answers that are errors: the one place where they get their status.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, time::Duration};
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header::WWW_AUTHENTICATE},
+    http::{
+        HeaderValue, StatusCode,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
 
@@ -16,12 +19,17 @@ use crate::{
 /// How much of a message is sent: some repeat what the asker wrote.
 const MAX_MESSAGE: usize = 300;
 
+/// When to ask for a stream again that was one too many: streams last, so not soon.
+const STREAMS_RETRY: Duration = Duration::from_secs(10);
+
 /// An answer that is an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ErrorAnswer {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// When to ask again, if that is of use.
+    retry_after: Option<Duration>,
 }
 
 impl ErrorAnswer {
@@ -30,7 +38,13 @@ impl ErrorAnswer {
             status,
             code,
             message: message.into(),
+            retry_after: None,
         }
+    }
+
+    fn retry_after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
+        self
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -88,6 +102,10 @@ impl ErrorAnswer {
         serde_json::to_string(&self.body()).unwrap_or_default()
     }
 
+    pub(super) fn too_many_streams(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message).retry_after(STREAMS_RETRY)
+    }
+
     /// Logs the cause, and tells nothing of it.
     fn internal(cause: &(dyn StdError + 'static)) -> Self {
         tracing::error!(cause, "a sync request failed on this side");
@@ -134,6 +152,11 @@ impl IntoResponse for ErrorAnswer {
             response
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(pause) = self.retry_after {
+            // Whole seconds, and never so few that it would be too early.
+            let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -12,17 +12,22 @@ pub struct Limits {
     pub(super) body: usize,
     pub(super) values: usize,
     pub(super) changes: usize,
+    pub(super) streams: usize,
+    pub(super) streams_per_peer: usize,
     page: usize,
     largest_page: usize,
 }
 
 impl Default for Limits {
-    /// Bodies of 8 MiB and 500,000 JSON values, pushes of 10,000 changes, pages of 1,000 changes and of 10,000 when asked for.
+    /// Bodies of 8 MiB and 500,000 JSON values, pushes of 10,000 changes, pages of 1,000 changes and of 10,000 when asked for,
+    /// 1,000 streams and 16 of one peer.
     fn default() -> Self {
         Self {
             body: 8 << 20,
             values: 500_000,
             changes: 10_000,
+            streams: 1_000,
+            streams_per_peer: 16,
             page: 1_000,
             largest_page: 10_000,
         }
@@ -59,6 +64,19 @@ impl Limits {
     /// 10,000.
     pub fn largest_page(mut self, changes: usize) -> Self {
         self.largest_page = changes.max(1);
+        self
+    }
+
+    /// How many streams may be open at once, of all peers together. One more is answered with 429.
+    pub fn streams(mut self, streams: usize) -> Self {
+        self.streams = streams;
+        self
+    }
+
+    /// How many streams one peer may have open at once; peers are told apart by their names. Those that nobody has named
+    /// (see [`AllowAnonymous`](crate::server::AllowAnonymous)) are bounded by [`streams`](Self::streams) alone.
+    pub fn streams_per_peer(mut self, streams: usize) -> Self {
+        self.streams_per_peer = streams;
         self
     }
 

@@ -34,6 +34,7 @@
 //! | 404, 405 | `not_found`, `method_not_allowed` |
 //! | 409 | `node_conflict` |
 //! | 413, 415 | `too_large`, `unsupported_media_type` |
+//! | 429 | `too_many_streams` |
 //! | 500 | `internal`: what went wrong is logged, and not told |
 
 mod auth;
@@ -48,6 +49,7 @@ mod pull;
 mod push;
 mod router;
 mod stream;
+mod streams;
 
 pub use auth::{AllowAnonymous, AuthError, Authenticator};
 pub use bearer::BearerTokens;

@@ -8,7 +8,10 @@ use tower_http::compression::CompressionLayer;
 
 use crate::{
     replica::Replica,
-    server::{Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, pull::pull, push::push, stream::stream},
+    server::{
+        Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, pull::pull, push::push, stream::stream,
+        streams::Streams,
+    },
 };
 
 /// Answers pulls, pushes and streams over HTTP; see the [module](crate::server) for the routes.
@@ -17,9 +20,10 @@ pub struct SyncServer(Arc<Inner>);
 
 struct Inner {
     replica: Replica,
-    limits: Limits,
     authenticator: Arc<dyn Authenticator>,
     keep_alive: Duration,
+    streams: Streams,
+    limits: Limits,
 }
 
 impl SyncServer {
@@ -36,9 +40,10 @@ impl SyncServer {
     ) -> Self {
         Self(Arc::new(Inner {
             replica,
-            limits,
             authenticator,
             keep_alive,
+            streams: Streams::new(&limits),
+            limits,
         }))
     }
 
@@ -63,6 +68,11 @@ impl SyncServer {
 
     pub(super) fn keep_alive(&self) -> Duration {
         self.0.keep_alive
+    }
+
+    /// The streams that are open.
+    pub(super) fn streams(&self) -> &Streams {
+        &self.0.streams
     }
 
     pub(super) fn authenticator(&self) -> &dyn Authenticator {

@@ -54,9 +54,13 @@ pub(super) async fn stream(
             "an event of no changes would never get anywhere",
         ));
     }
+    let permit = server.streams().admit(&caller.peer)?;
     let subscription = respond::stream(server.replica(), &caller.peer, &request).await?;
     tracing::debug!(peer = caller.peer.name, "streaming");
-    let events = subscription.map(|frame| Ok::<_, Infallible>(event(frame)));
+    let events = subscription.map(move |frame| {
+        let _open = &permit;
+        Ok::<_, Infallible>(event(frame))
+    });
     let keep_alive = KeepAlive::new().interval(server.keep_alive());
     // Some proxies collect answers before they pass them on, unless told not to.
     Ok(([(NOT_BUFFERED, "no")], Sse::new(events).keep_alive(keep_alive)))
