@@ -11,7 +11,7 @@ use crate::sync::{EventStream, StreamEvent, StreamRequest, Transport, TransportE
 pub(super) struct Line<'a> {
     peer: &'a dyn Transport,
     state: State<'a>,
-    /// How often it was lost, or could not be opened, since an event came last.
+    /// How often it was lost, or could not be opened, since it last got somewhere.
     failures: u32,
 }
 
@@ -77,10 +77,7 @@ impl<'a> Line<'a> {
                 Err(error) => Step::Lost(error),
             },
             State::Open { events, .. } => match events.next().await {
-                Some(Ok(event)) => {
-                    self.failures = 0;
-                    Step::Event(event)
-                }
+                Some(Ok(event)) => Step::Event(event),
                 Some(Err(error)) => Step::Lost(error),
                 None => Step::Lost(TransportError {
                     peer: self.peer.name().to_owned(),
@@ -124,8 +121,11 @@ impl<'a> Line<'a> {
 
     /// Takes note that there is nothing for this side between where the line stands and a cursor, or that it has come there.
     pub(super) fn has_come_to(&mut self, cursor: Option<String>) {
-        if let State::Open { at, .. } = &mut self.state {
+        if let State::Open { at, .. } = &mut self.state
+            && *at != cursor
+        {
             *at = cursor;
+            self.failures = 0;
         }
     }
 }

@@ -128,11 +128,7 @@ impl<'a> Live<'a> {
                 replica_id: Some(replica.replica_id().to_owned()),
                 limit: Some(self.settings.page_size),
             }),
-            Err(error) => {
-                self.failed(&SyncReport::default(), &error);
-                let again = self.interval;
-                self.line.reopen_after(|_| again);
-            }
+            Err(error) => self.gave_up(&error),
         }
     }
 
@@ -160,38 +156,40 @@ impl<'a> Live<'a> {
         let Some(_turn) = self.stop.run_until_cancelled(self.peer.turn.lock()).await else {
             return Outcome::Done;
         };
-        let taken = async {
-            let mut round = self.begin(Letters::None).await?;
-            if !self.line.is_at(round.state.cursor.as_deref()) {
-                return Ok(None);
-            }
-            let outcome = round.take_streamed(page).await?;
-            Ok::<_, Error>(Some((outcome, round.state.cursor.clone())))
-        };
-        match taken.await {
-            Ok(Some((Outcome::Done, cursor))) => {
-                self.line.has_come_to(cursor);
-                Outcome::Done
-            }
-            Ok(None) => {
-                self.line.reopen();
-                Outcome::Done
-            }
-            Ok(Some((Outcome::Forgotten, _))) => {
-                self.line.reopen();
-                Outcome::Forgotten
-            }
+        let mut round = match self.begin(Letters::None).await {
+            Ok(round) => round,
             Err(error) => {
-                self.failed(&SyncReport::default(), &error);
-                let again = self.interval;
-                self.line.reopen_after(|_| again);
-                Outcome::Done
+                self.gave_up(&error);
+                return Outcome::Done;
             }
+        };
+        if !self.line.is_at(round.state.cursor.as_deref()) {
+            self.line.reopen();
+            return Outcome::Done;
         }
+        let outcome = round.take_streamed(page).await;
+        let cursor = round.state.cursor.take();
+        match outcome {
+            Ok(Outcome::Done) => self.line.has_come_to(cursor),
+            Ok(Outcome::Forgotten) => {
+                self.line.reopen();
+                return Outcome::Forgotten;
+            }
+            Err(error) => self.gave_up(&error),
+        }
+        Outcome::Done
     }
 
-    async fn begin(&self, letters: Letters) -> Result<Round<'a>, Error> {
-        Round::begin(self.settings, &*self.peer.transport, letters, self.stop).await
+    /// Leaves the stream alone for a while.
+    fn gave_up(&mut self, error: &Error) {
+        self.failed(&SyncReport::default(), error);
+        let Settings { retry, jitter, .. } = self.settings;
+        self.line.reopen_after(|failures| retry.backoff(jitter, failures));
+    }
+
+    // No `async fn`, whose future would hold on to `self`, of which only one thread may know.
+    fn begin(&self, letters: Letters) -> impl Future<Output = Result<Round<'a>, Error>> + use<'a> {
+        Round::begin(self.settings, &*self.peer.transport, letters, self.stop)
     }
 
     fn failed(&mut self, report: &SyncReport, error: &Error) {

@@ -14,6 +14,7 @@ mod exact;
 mod http;
 mod inspect;
 mod layers;
+mod live;
 mod merge;
 mod migrations;
 mod notes;

@@ -65,6 +65,21 @@ pub async fn replica_in(database: &TestDatabase, node: &str) -> Replica {
     builder(node).open(prepared(db).await).await.unwrap()
 }
 
+/// The same, on this connection to a new database.
+pub async fn replica_on(db: DatabaseConnection, node: &str) -> Replica {
+    builder(node).open(prepared(db).await).await.unwrap()
+}
+
+/// The same, set up otherwise.
+pub async fn replica_with(
+    database: &TestDatabase,
+    node: &str,
+    set_up: impl Fn(ReplicaBuilder) -> ReplicaBuilder,
+) -> Replica {
+    let db = prepared(database.connect().await).await;
+    set_up(builder(node)).open(db).await.unwrap()
+}
+
 /// The same, on a new database, with a clock to set.
 pub async fn replica_at(node: &str, clock: &FakeClock) -> Replica {
     builder(node)

@@ -20,7 +20,7 @@ use serde_json::{Value as Json, json};
 use crate::notes;
 
 /// Serves routes on a free port, below `/sync`, and returns the URL of that.
-async fn serve(routes: Router) -> String {
+pub(crate) async fn serve(routes: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = Router::new().nest("/sync", routes);
@@ -47,14 +47,14 @@ async fn guarded_server() -> (Replica, String) {
     (replica, url)
 }
 
-struct Answer {
+pub(crate) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Json,
 }
 
 impl Answer {
-    async fn to(request: RequestBuilder) -> Self {
+    pub(crate) async fn to(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap();
@@ -64,7 +64,7 @@ impl Answer {
 
     /// The answer is an error of this status and code, of the documented form and nothing else.
     #[track_caller]
-    fn is_error(&self, status: u16, code: &str) {
+    pub(crate) fn is_error(&self, status: u16, code: &str) {
         assert_eq!(
             (self.status.as_u16(), &self.body["error"]["code"]),
             (status, &json!(code)),
