@@ -5,8 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use crate::{
-    server::{Limits, error::ErrorAnswer},
+    server::{Limits, error::ErrorAnswer, running::Running},
     sync::Peer,
 };
 
@@ -14,6 +16,7 @@ use crate::{
 #[allow(dead_code, reason = "the handler of `/stream` is the first to ask")]
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
+    running: Running,
     most: usize,
     most_per_peer: usize,
     open: Arc<Mutex<Open>>,
@@ -26,7 +29,7 @@ struct Open {
     by_peer: HashMap<String, usize>,
 }
 
-/// Leave to have one stream open, for as long as this lives.
+/// Leave to have one stream open, for as long as this lives. A server that ends waits for it.
 #[derive(Debug)]
 #[must_use]
 #[allow(dead_code, reason = "the handler of `/stream` is the first to ask")]
@@ -34,12 +37,14 @@ pub(super) struct StreamPermit {
     streams: Streams,
     /// The peer, when its streams are counted.
     peer: Option<String>,
+    _under_way: TaskTrackerToken,
 }
 
 #[allow(dead_code, reason = "the handler of `/stream` is the first to ask")]
 impl Streams {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, running: &Running) -> Self {
         Self {
+            running: running.clone(),
             most: limits.streams,
             most_per_peer: limits.streams_per_peer,
             open: Arc::default(),
@@ -50,8 +55,9 @@ impl Streams {
     ///
     /// # Errors
     ///
-    /// It would be one too many, in all or of this peer: 429.
+    /// It would be one too many, in all or of this peer: 429. Or the server is about to end: 503.
     pub(super) fn admit(&self, peer: &Peer) -> Result<StreamPermit, ErrorAnswer> {
+        let under_way = self.running.begin()?;
         let mut open = self.open();
         if open.all >= self.most {
             return Err(ErrorAnswer::too_many_streams(format!(
@@ -72,8 +78,11 @@ impl Streams {
         }
         open.all += 1;
         drop(open);
-        let streams = self.clone();
-        Ok(StreamPermit { streams, peer })
+        Ok(StreamPermit {
+            streams: self.clone(),
+            peer,
+            _under_way: under_way,
+        })
     }
 
     /// How many streams are open.
@@ -103,10 +112,15 @@ impl Drop for StreamPermit {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     fn streams(all: usize, per_peer: usize) -> Streams {
-        Streams::new(&Limits::default().streams(all).streams_per_peer(per_peer))
+        let limits = Limits::default().streams(all).streams_per_peer(per_peer);
+        Streams::new(&limits, &Running::new(CancellationToken::new(), Duration::from_secs(1)))
     }
 
     #[test]
