@@ -1,11 +1,12 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::Router;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::Error,
     replica::Replica,
-    server::{AllowAnonymous, Authenticator, BearerTokens, Limits, SyncServer},
+    server::{AllowAnonymous, Authenticator, BearerTokens, Limits, SyncServer, cors, router::Settings},
     sync::Peer,
 };
 
@@ -29,18 +30,20 @@ pub struct NoAuthenticator;
 #[derive(Debug)]
 #[must_use]
 pub struct SyncServerBuilder<A = NoAuthenticator> {
-    replica: Replica,
-    limits: Limits,
-    keep_alive: Duration,
+    settings: Settings,
     authenticator: A,
 }
 
 impl SyncServerBuilder {
     pub(super) fn new(replica: &Replica) -> Self {
         Self {
-            replica: replica.clone(),
-            limits: Limits::default(),
-            keep_alive: KEEP_ALIVE,
+            settings: Settings {
+                replica: replica.clone(),
+                limits: Limits::default(),
+                shutdown: CancellationToken::new(),
+                cors: None,
+                keep_alive: KEEP_ALIVE,
+            },
             authenticator: NoAuthenticator,
         }
     }
@@ -66,16 +69,8 @@ impl SyncServerBuilder {
 
     /// Lets in whom an authenticator of your own names, such as a closure over the request's head; see [`Authenticator`].
     pub fn authenticator<A: Authenticator>(self, authenticator: A) -> SyncServerBuilder<A> {
-        let Self {
-            replica,
-            limits,
-            keep_alive,
-            authenticator: NoAuthenticator,
-        } = self;
         SyncServerBuilder {
-            replica,
-            limits,
-            keep_alive,
+            settings: self.settings,
             authenticator,
         }
     }
@@ -84,21 +79,60 @@ impl SyncServerBuilder {
 impl<A> SyncServerBuilder<A> {
     /// How much is taken and given at once; see [`Limits`] for what holds unless set.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.settings.limits = limits;
         self
     }
 
     /// After how long a stream that had nothing to tell sends a comment, so that neither side nor anything between takes it
     /// for broken; 15 seconds, unless set. Clients give up after three times as long.
     pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.keep_alive = interval;
+        self.settings.keep_alive = interval;
         self
+    }
+
+    /// The token that tells the server to end. Once it is cancelled, new requests are answered with 503, streams end, and
+    /// what is under way is finished, which [`SyncServer::drained`] waits for:
+    ///
+    /// ```no_run
+    /// use grove_crdt::{Replica, server::SyncServer};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// # async fn example(replica: Replica, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let stop = CancellationToken::new();
+    /// let sync = SyncServer::builder(&replica).shutdown(stop.clone()).allow_anonymous().build();
+    /// let app = axum::Router::new().nest("/sync", sync.router());
+    /// // Whoever cancels `stop` ends both.
+    /// axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    /// sync.drained().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shutdown(mut self, token: CancellationToken) -> Self {
+        self.settings.shutdown = token;
+        self
+    }
+
+    /// Lets web pages of these origins sync, such as `https://app.example`; no page may, unless set. What the protocol
+    /// needs is allowed: its methods, its headers, a token in `Authorization`, and no cookies. For anything else, put a
+    /// layer of your own around the routes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for what no browser would send as an origin.
+    pub fn cors_origins(mut self, origins: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, Error> {
+        self.settings.cors = Some(cors::allow(origins)?);
+        Ok(self)
     }
 }
 
 impl<A: Authenticator> SyncServerBuilder<A> {
     /// The server's routes, to nest anywhere.
     pub fn router(self) -> Router {
-        SyncServer::new(self.replica, self.limits, Arc::new(self.authenticator), self.keep_alive).router()
+        self.build().router()
+    }
+
+    /// The server, for those who want more of it than its routes.
+    pub fn build(self) -> SyncServer {
+        SyncServer::new(self.settings, self.authenticator)
     }
 }

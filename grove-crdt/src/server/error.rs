@@ -22,6 +22,12 @@ const MAX_MESSAGE: usize = 300;
 /// When to ask for a stream again that was one too many: streams last, so not soon.
 const STREAMS_RETRY: Duration = Duration::from_secs(10);
 
+/// When to ask again a server that ends: another has usually taken its place by then.
+const SHUTDOWN_RETRY: Duration = Duration::from_secs(5);
+
+/// When to ask again a server that has more to do than it can.
+const BUSY_RETRY: Duration = Duration::from_secs(10);
+
 /// An answer that is an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ErrorAnswer {
@@ -106,8 +112,31 @@ impl ErrorAnswer {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", message).retry_after(STREAMS_RETRY)
     }
 
+    pub(super) fn rate_limited(message: impl Into<String>, pause: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).retry_after(pause)
+    }
+
+    pub(super) fn is_rate_limited(&self) -> bool {
+        self.code == "rate_limited"
+    }
+
+    pub(super) fn read_timeout(timeout: Duration) -> Self {
+        let message = format!("the body took longer to arrive than the {timeout:?} it may");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    }
+
+    pub(super) fn busy(timeout: Duration) -> Self {
+        let message = format!("the answer takes longer than {timeout:?}; what was begun goes on, so ask again later");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(BUSY_RETRY)
+    }
+
+    pub(super) fn shutting_down() -> Self {
+        let message = "the server is about to end";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message).retry_after(SHUTDOWN_RETRY)
+    }
+
     /// Logs the cause, and tells nothing of it.
-    fn internal(cause: &(dyn StdError + 'static)) -> Self {
+    pub(super) fn internal(cause: &(dyn StdError + 'static)) -> Self {
         tracing::error!(cause, "a sync request failed on this side");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

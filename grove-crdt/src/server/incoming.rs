@@ -11,6 +11,7 @@ use axum::{
 };
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     server::{SyncServer, encoding::Encoding, error::ErrorAnswer, json},
@@ -29,8 +30,9 @@ impl FromRequestParts<SyncServer> for Caller {
     type Rejection = ErrorAnswer;
 
     async fn from_request_parts(head: &mut Parts, server: &SyncServer) -> Result<Self, ErrorAnswer> {
+        check_version(&head.headers)?;
         Ok(Self {
-            peer: name(head, server).await?,
+            peer: server.identify(head).await?,
         })
     }
 }
@@ -47,9 +49,11 @@ impl<T: DeserializeOwned + Send> FromRequest<SyncServer> for Incoming<T> {
     async fn from_request(request: Request, server: &SyncServer) -> Result<Self, ErrorAnswer> {
         let (head, body) = request.into_parts();
         let mut body = body.into_data_stream();
-        let taken = take(&head, &mut body, server).await;
-        if taken.is_err() {
-            discard(&mut body).await;
+        let deadline = Instant::now() + server.limits().read_timeout;
+        let taken = take(&head, &mut body, deadline, server).await;
+        if taken.as_ref().is_err_and(|error| !error.is_rate_limited()) {
+            // Whether it was all read or time is up, the answer stands.
+            let _ = timeout_at(deadline, discard(&mut body)).await;
         }
         taken
     }
@@ -58,22 +62,21 @@ impl<T: DeserializeOwned + Send> FromRequest<SyncServer> for Incoming<T> {
 async fn take<T: DeserializeOwned>(
     head: &Parts,
     body: &mut BodyDataStream,
+    deadline: Instant,
     server: &SyncServer,
 ) -> Result<Incoming<T>, ErrorAnswer> {
-    let peer = name(head, server).await?;
+    check_version(&head.headers)?;
+    let peer = server.identify(head).await?;
     check_type(&head.headers)?;
     let encoding = Encoding::of(&head.headers)?;
     let limits = server.limits();
     check_length(&head.headers, limits.body)?;
-    let text = encoding.decode(read(body, limits.body).await?, limits.body)?;
+    let body = timeout_at(deadline, read(body, limits.body))
+        .await
+        .map_err(|_| ErrorAnswer::read_timeout(limits.read_timeout))??;
+    let text = encoding.decode(body, limits.body)?;
     let request = json::read(&text, limits.values)?;
     Ok(Incoming { peer, request })
-}
-
-/// Names the peer, once it is clear that it speaks this version of the protocol.
-async fn name(head: &Parts, server: &SyncServer) -> Result<Peer, ErrorAnswer> {
-    check_version(&head.headers)?;
-    Ok(server.authenticator().authenticate(head).await?)
 }
 
 /// A request without the header is taken as one of this version.

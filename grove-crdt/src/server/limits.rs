@@ -1,4 +1,8 @@
-/// How much a server takes and gives at once.
+use std::time::Duration;
+
+use crate::server::Rate;
+
+/// How much a server takes and gives at once, how often, and how long it waits.
 ///
 /// ```
 /// use grove_crdt::server::Limits;
@@ -14,13 +18,18 @@ pub struct Limits {
     pub(super) changes: usize,
     pub(super) streams: usize,
     pub(super) streams_per_peer: usize,
+    pub(super) request_rate: Option<Rate>,
+    pub(super) failure_rate: Option<Rate>,
+    pub(super) read_timeout: Duration,
+    pub(super) answer_timeout: Duration,
     page: usize,
     largest_page: usize,
 }
 
 impl Default for Limits {
     /// Bodies of 8 MiB and 500,000 JSON values, pushes of 10,000 changes, pages of 1,000 changes and of 10,000 when asked for,
-    /// 1,000 streams and 16 of one peer.
+    /// 1,000 streams and 16 of one peer, 100 requests of one peer a second and 200 at once, one failed authentication a second
+    /// and 60 at once, 30 seconds to read a request and 60 to answer it.
     fn default() -> Self {
         Self {
             body: 8 << 20,
@@ -28,6 +37,10 @@ impl Default for Limits {
             changes: 10_000,
             streams: 1_000,
             streams_per_peer: 16,
+            request_rate: Some(Rate::per_second(100).burst(200)),
+            failure_rate: Some(Rate::per_second(1).burst(60)),
+            read_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_mins(1),
             page: 1_000,
             largest_page: 10_000,
         }
@@ -77,6 +90,40 @@ impl Limits {
     /// (see [`AllowAnonymous`](crate::server::AllowAnonymous)) are bounded by [`streams`](Self::streams) alone.
     pub fn streams_per_peer(mut self, streams: usize) -> Self {
         self.streams_per_peer = streams;
+        self
+    }
+
+    /// How often one peer may ask, whatever for; `None` for as often as it likes. More is answered with 429. Peers are told
+    /// apart by their names; those that nobody has named are not counted.
+    pub fn request_rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.request_rate = rate.into();
+        self
+    }
+
+    /// How often requests may fail to say who they are from before they are answered with 429; `None` for as often as they
+    /// like.
+    ///
+    /// When the server knows addresses, because it is served with
+    /// [`into_make_service_with_connect_info::<SocketAddr>`](axum::Router::into_make_service_with_connect_info), each
+    /// address is counted alone, an IPv6 network of 64 bits as one, and what comes from one with too many failures is
+    /// refused unseen. Behind a proxy, everything comes from the proxy's address: serve without it there. Without addresses all failures are counted
+    /// together, and nobody who can say who they are is refused.
+    pub fn failure_rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.failure_rate = rate.into();
+        self
+    }
+
+    /// How long the body of a request may take to arrive, from when its head has. After that it is answered with 408. How
+    /// long a head may take is up to whatever serves the routes.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = timeout;
+        self
+    }
+
+    /// How long a request that was read may take to be answered. After that it is answered with 503, and what was begun
+    /// for it goes on to its end all the same: a push that is sent again is then known already.
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
         self
     }
 

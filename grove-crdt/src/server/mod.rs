@@ -34,20 +34,26 @@
 //! | 404, 405 | `not_found`, `method_not_allowed` |
 //! | 409 | `node_conflict` |
 //! | 413, 415 | `too_large`, `unsupported_media_type` |
-//! | 429 | `too_many_streams` |
+//! | 408 | `timeout` |
+//! | 429 | `rate_limited`, `too_many_streams` |
 //! | 500 | `internal`: what went wrong is logged, and not told |
+//! | 503 | `busy`, `shutting_down` |
 
 mod auth;
 mod bearer;
 mod builder;
+mod cors;
 mod encoding;
 mod error;
+mod identify;
 mod incoming;
 mod json;
 mod limits;
 mod pull;
 mod push;
+mod rate;
 mod router;
+mod running;
 mod stream;
 mod streams;
 
@@ -55,4 +61,5 @@ pub use auth::{AllowAnonymous, AuthError, Authenticator};
 pub use bearer::BearerTokens;
 pub use builder::{NoAuthenticator, SyncServerBuilder};
 pub use limits::Limits;
+pub use rate::Rate;
 pub use router::SyncServer;

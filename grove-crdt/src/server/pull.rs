@@ -14,9 +14,11 @@ pub(super) async fn pull(
         return Err(ErrorAnswer::bad_request("a page of no changes would never end"));
     }
     request.limit = Some(server.limits().page_for(request.limit));
-    let answer = respond::pull(server.replica(), &peer, &request).await?;
+    let (replica, name) = (server.replica().clone(), peer.name.clone());
+    let pull = async move { respond::pull(&replica, &peer, &request).await };
+    let answer = server.running().to_the_end(pull).await?;
     tracing::debug!(
-        peer = peer.name,
+        peer = name,
         changes = answer.changes.len(),
         has_more = answer.has_more,
         "pulled"

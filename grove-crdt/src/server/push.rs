@@ -16,9 +16,11 @@ pub(super) async fn push(
             "a push may have {limit} changes, not {changes}"
         )));
     }
-    let answer = respond::push(server.replica(), &peer, &request).await?;
+    let (replica, name) = (server.replica().clone(), peer.name.clone());
+    let push = async move { respond::push(&replica, &peer, &request).await };
+    let answer = server.running().to_the_end(push).await?;
     tracing::debug!(
-        peer = peer.name,
+        peer = name,
         changes,
         merged = answer.merged,
         rejected = answer.rejected.len(),

@@ -2,16 +2,26 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    http::request::Parts,
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
-use tower_http::compression::CompressionLayer;
+use tokio_util::sync::CancellationToken;
+use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
     replica::Replica,
     server::{
-        Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, pull::pull, push::push, stream::stream,
+        Authenticator, Limits, SyncServerBuilder,
+        error::ErrorAnswer,
+        identify::Door,
+        pull::pull,
+        push::push,
+        running::{self, Running},
+        stream::stream,
         streams::Streams,
     },
+    sync::Peer,
 };
 
 /// Answers pulls, pushes and streams over HTTP; see the [module](crate::server) for the routes.
@@ -20,10 +30,22 @@ pub struct SyncServer(Arc<Inner>);
 
 struct Inner {
     replica: Replica,
-    authenticator: Arc<dyn Authenticator>,
-    keep_alive: Duration,
+    door: Door,
+    running: Running,
     streams: Streams,
     limits: Limits,
+    cors: Option<CorsLayer>,
+    keep_alive: Duration,
+}
+
+/// What a server is made with, but for who may sync.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub replica: Replica,
+    pub limits: Limits,
+    pub shutdown: CancellationToken,
+    pub cors: Option<CorsLayer>,
+    pub keep_alive: Duration,
 }
 
 impl SyncServer {
@@ -32,30 +54,57 @@ impl SyncServer {
         SyncServerBuilder::new(replica)
     }
 
-    pub(super) fn new(
-        replica: Replica,
-        limits: Limits,
-        authenticator: Arc<dyn Authenticator>,
-        keep_alive: Duration,
-    ) -> Self {
-        Self(Arc::new(Inner {
+    pub(super) fn new(settings: Settings, authenticator: impl Authenticator) -> Self {
+        let Settings {
             replica,
-            authenticator,
-            keep_alive,
-            streams: Streams::new(&limits),
             limits,
+            shutdown,
+            cors,
+            keep_alive,
+        } = settings;
+        let running = Running::new(shutdown, limits.answer_timeout);
+        Self(Arc::new(Inner {
+            door: Door::new(authenticator, &limits),
+            streams: Streams::new(&limits, &running),
+            replica,
+            running,
+            limits,
+            cors,
+            keep_alive,
         }))
     }
 
-    pub(super) fn router(self) -> Router {
-        Router::new()
+    /// The server's routes, to nest anywhere.
+    pub fn router(&self) -> Router {
+        let routes = Router::new()
             .route("/pull", post(pull))
             .route("/push", post(push))
             .route("/stream", get(stream))
+            .route_layer(from_fn_with_state(self.clone(), running::count))
             .method_not_allowed_fallback(async || ErrorAnswer::method_not_allowed())
             .fallback(async || ErrorAnswer::not_found())
             .layer(CompressionLayer::new())
-            .with_state(self)
+            .with_state(self.clone());
+        match &self.0.cors {
+            Some(cors) => routes.layer(cors.clone()),
+            None => routes,
+        }
+    }
+
+    /// Waits until the server was told to end, by the token given to [`shutdown`](SyncServerBuilder::shutdown), and has:
+    /// until every request is answered, every push merged, also those whose askers are gone, and every stream closed. Only
+    /// then close the database. Without such a token, it waits for ever.
+    pub async fn drained(&self) {
+        self.0.running.drained().await;
+    }
+
+    /// Names the peer that a request comes from.
+    ///
+    /// # Errors
+    ///
+    /// Whoever asks is not known, or asks too often.
+    pub(super) async fn identify(&self, head: &Parts) -> Result<Peer, ErrorAnswer> {
+        self.0.door.identify(head).await
     }
 
     pub(super) fn replica(&self) -> &Replica {
@@ -66,17 +115,24 @@ impl SyncServer {
         &self.0.limits
     }
 
+    /// How long a stream may be silent.
     pub(super) fn keep_alive(&self) -> Duration {
         self.0.keep_alive
+    }
+
+    /// What is under way.
+    pub(super) fn running(&self) -> &Running {
+        &self.0.running
+    }
+
+    /// Cancelled when the server is to end; streams end then.
+    pub(super) fn shutdown_token(&self) -> &CancellationToken {
+        self.0.running.shutdown()
     }
 
     /// The streams that are open.
     pub(super) fn streams(&self) -> &Streams {
         &self.0.streams
-    }
-
-    pub(super) fn authenticator(&self) -> &dyn Authenticator {
-        &*self.0.authenticator
     }
 }
 

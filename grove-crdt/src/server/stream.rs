@@ -55,9 +55,12 @@ pub(super) async fn stream(
         ));
     }
     let permit = server.streams().admit(&caller.peer)?;
-    let subscription = respond::stream(server.replica(), &caller.peer, &request).await?;
-    tracing::debug!(peer = caller.peer.name, "streaming");
-    let events = subscription.map(move |frame| {
+    let (replica, name) = (server.replica().clone(), caller.peer.name.clone());
+    let opening = async move { respond::stream(&replica, &caller.peer, &request).await };
+    let subscription = server.running().to_the_end(opening).await?;
+    tracing::debug!(peer = name, "streaming");
+    let ends = server.shutdown_token().clone().cancelled_owned();
+    let events = subscription.take_until(ends).map(move |frame| {
         let _open = &permit;
         Ok::<_, Infallible>(event(frame))
     });

@@ -5,14 +5,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
 use crate::{
-    server::{Limits, error::ErrorAnswer},
+    server::{Limits, error::ErrorAnswer, running::Running},
     sync::Peer,
 };
 
 /// The streams that are open.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
+    running: Running,
     most: usize,
     most_per_peer: usize,
     open: Arc<Mutex<Open>>,
@@ -25,18 +28,20 @@ struct Open {
     by_peer: HashMap<String, usize>,
 }
 
-/// Leave to have one stream open, for as long as this lives.
+/// Leave to have one stream open, for as long as this lives. A server that ends waits for it.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct StreamPermit {
     streams: Streams,
     /// The peer, when its streams are counted.
     peer: Option<String>,
+    _under_way: TaskTrackerToken,
 }
 
 impl Streams {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, running: &Running) -> Self {
         Self {
+            running: running.clone(),
             most: limits.streams,
             most_per_peer: limits.streams_per_peer,
             open: Arc::default(),
@@ -47,8 +52,9 @@ impl Streams {
     ///
     /// # Errors
     ///
-    /// It would be one too many, in all or of this peer: 429.
+    /// It would be one too many, in all or of this peer: 429. Or the server is about to end: 503.
     pub(super) fn admit(&self, peer: &Peer) -> Result<StreamPermit, ErrorAnswer> {
+        let under_way = self.running.begin()?;
         let mut open = self.open();
         if open.all >= self.most {
             return Err(ErrorAnswer::too_many_streams(format!(
@@ -69,8 +75,11 @@ impl Streams {
         }
         open.all += 1;
         drop(open);
-        let streams = self.clone();
-        Ok(StreamPermit { streams, peer })
+        Ok(StreamPermit {
+            streams: self.clone(),
+            peer,
+            _under_way: under_way,
+        })
     }
 
     /// How many streams are open.
@@ -101,10 +110,15 @@ impl Drop for StreamPermit {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     fn streams(all: usize, per_peer: usize) -> Streams {
-        Streams::new(&Limits::default().streams(all).streams_per_peer(per_peer))
+        let limits = Limits::default().streams(all).streams_per_peer(per_peer);
+        Streams::new(&limits, &Running::new(CancellationToken::new(), Duration::from_secs(1)))
     }
 
     #[test]

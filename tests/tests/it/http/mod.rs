@@ -2,6 +2,10 @@
 
 mod access;
 mod client;
+mod cors;
+mod ending;
+mod patience;
+mod rates;
 mod requests;
 mod size;
 
@@ -13,7 +17,7 @@ use grove_crdt::{
 };
 use reqwest::{
     Client, RequestBuilder, StatusCode,
-    header::{CONTENT_TYPE, HeaderMap},
+    header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
 };
 use serde_json::{Value as Json, json};
 
@@ -47,6 +51,11 @@ async fn guarded_server() -> (Replica, String) {
     (replica, url)
 }
 
+/// A token for each of these peers: its name with `-token` behind it.
+fn tokens<const N: usize>(peers: [Peer; N]) -> [(String, Peer); N] {
+    peers.map(|peer| (format!("{}-token", peer.name), peer))
+}
+
 pub(crate) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -60,6 +69,11 @@ impl Answer {
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: not JSON: {text:?}"));
         Self { status, headers, body }
+    }
+
+    /// In how many seconds the asker may try again.
+    fn retry_after(&self) -> Option<u64> {
+        self.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()
     }
 
     /// The answer is an error of this status and code, of the documented form and nothing else.
