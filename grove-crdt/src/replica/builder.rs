@@ -8,7 +8,7 @@ use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
     entity::{CrdtEntity, Registry, Table},
     error::Error,
-    replica::{Core, Replica, core::Parts, guard::NodeGuard, lease, upgrade},
+    replica::{Core, HookChain, Replica, SyncHook, core::Parts, guard::NodeGuard, lease, upgrade},
     store::{
         catalog::{self, Catalog},
         dialect, driver, identity, inexact, parked, schema,
@@ -28,6 +28,7 @@ pub struct ReplicaBuilder {
     max_drift: Duration,
     tombstone_ttl: Duration,
     node_lease: Duration,
+    hooks: HookChain,
 }
 
 impl ReplicaBuilder {
@@ -39,6 +40,7 @@ impl ReplicaBuilder {
             max_drift: Duration::from_mins(1),
             tombstone_ttl: Duration::from_hours(168),
             node_lease: Duration::from_secs(30),
+            hooks: HookChain::default(),
         }
     }
 
@@ -68,6 +70,13 @@ impl ReplicaBuilder {
     /// held by a file lock, which ends with the process.
     pub fn node_lease(mut self, lease: Duration) -> Self {
         self.node_lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Gives the application a say in what is exchanged with peers; none by default. Several hooks run in the order in which
+    /// they are given.
+    pub fn hook(mut self, hook: impl SyncHook) -> Self {
+        self.hooks.add(hook);
         self
     }
 
@@ -128,6 +137,7 @@ impl ReplicaBuilder {
             numbering: opened.numbering,
             has_parked: opened.has_parked,
             tombstone_ttl: self.tombstone_ttl,
+            hooks: self.hooks,
             server,
             catalog,
             guard,

@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     entity::Registry,
     error::Error,
-    replica::{guard::NodeGuard, session::Session},
+    replica::{HookChain, guard::NodeGuard, session::Session},
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
 
@@ -39,6 +39,7 @@ pub(crate) struct Core {
     write_gate: Arc<Mutex<()>>,
     busy_timeout: Duration,
     guard: NodeGuard,
+    pub hooks: HookChain,
 }
 
 /// Does some work in a transaction of the replica's own, and again when another transaction got in its way. The work is a
@@ -119,6 +120,7 @@ pub(super) struct Parts {
     pub catalog: Catalog,
     pub has_parked: bool,
     pub guard: NodeGuard,
+    pub hooks: HookChain,
 }
 
 impl Core {
@@ -138,6 +140,7 @@ impl Core {
             write_gate: Arc::new(Mutex::new(())),
             busy_timeout: parts.busy_timeout,
             guard: parts.guard,
+            hooks: parts.hooks,
         }
     }
 

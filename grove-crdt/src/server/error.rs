@@ -1,6 +1,6 @@
 //! Answers that are errors: the one place where they get their status.
 
-use std::error::Error as StdError;
+use std::{borrow::Cow, error::Error as StdError};
 
 use axum::{
     Json,
@@ -20,15 +20,15 @@ const MAX_MESSAGE: usize = 300;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ErrorAnswer {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     message: String,
 }
 
 impl ErrorAnswer {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             status,
-            code,
+            code: code.into(),
             message: message.into(),
         }
     }
@@ -80,11 +80,11 @@ impl From<Refusal> for ErrorAnswer {
     fn from(refusal: Refusal) -> Self {
         let status = match &refusal {
             Refusal::BadRequest(_) | Refusal::UnknownTable(_) => StatusCode::BAD_REQUEST,
-            Refusal::WrongNode { .. } | Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
+            Refusal::WrongNode { .. } | Refusal::Forbidden(_) | Refusal::Hook(_) => StatusCode::FORBIDDEN,
             Refusal::NodeConflict(_) => StatusCode::CONFLICT,
             Refusal::Internal(cause) => return Self::internal(cause),
         };
-        Self::new(status, refusal.code(), refusal.to_string())
+        Self::new(status, refusal.code().to_owned(), refusal.to_string())
     }
 }
 
@@ -102,12 +102,12 @@ impl IntoResponse for ErrorAnswer {
     fn into_response(self) -> Response {
         tracing::debug!(
             status = self.status.as_u16(),
-            code = self.code,
+            code = &*self.code,
             "refused: {}",
             self.message
         );
         let message = self.message.chars().take(MAX_MESSAGE).collect();
-        let code = self.code.to_owned();
+        let code = self.code.into_owned();
         let body = Json(ErrorBody {
             error: ErrorDetail { code, message },
         });

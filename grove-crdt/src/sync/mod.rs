@@ -8,6 +8,7 @@ mod code;
 mod cursor;
 mod letters;
 mod local;
+mod outgoing;
 mod protocol;
 mod pull;
 mod push;
@@ -21,7 +22,7 @@ mod transport;
 pub(crate) use crate::store::peers::{PeerState, Position};
 pub use crate::{
     change::{Change, Rejection, RejectionCode},
-    replica::Peer,
+    replica::{HookError, MergeEvent, OutboundPage, Peer, SyncHook},
 };
 pub use builder::SyncerBuilder;
 pub use code::PROTOCOL_HEADER;

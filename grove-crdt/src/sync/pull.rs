@@ -78,10 +78,15 @@ impl Round<'_> {
         if changes.is_empty() {
             return Ok(Refused::new());
         }
-        let merged = self.settings.replica.merge_changes(changes, from_replica).await?;
+        let merged = self
+            .settings
+            .replica
+            .merge_changes(&self.who, changes, from_replica)
+            .await?;
         self.report.merged += merged.merged;
         self.report.conflicts += merged.conflicts;
         self.report.parked += merged.parked;
+        self.report.skipped += merged.skipped;
         let refused: Refused = merged
             .rejected
             .into_iter()

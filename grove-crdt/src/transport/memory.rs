@@ -26,6 +26,7 @@ use crate::{
 pub struct MemoryTransport {
     name: String,
     replica: Replica,
+    asker: Peer,
 }
 
 impl MemoryTransport {
@@ -35,7 +36,16 @@ impl MemoryTransport {
         Self {
             name: format!("memory:{}", replica.node_id()),
             replica: replica.clone(),
+            asker: Peer::new("memory"),
         }
+    }
+
+    /// Whom the other side takes the asker for, as an authenticator would name them: what they may read and write, and what
+    /// hooks are told. Somebody of the name `memory` who may speak for any node, unless set.
+    #[must_use]
+    pub fn asking_as(mut self, peer: Peer) -> Self {
+        self.asker = peer;
+        self
     }
 
     /// What arrives of `message` on the other side.
@@ -81,19 +91,14 @@ impl Transport for MemoryTransport {
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullResponse, TransportError> {
-        let (replica, request) = (self.replica.clone(), self.carry(request)?);
-        self.ask(async move { respond::pull(&replica, &asker(), &request).await })
+        let (replica, asker, request) = (self.replica.clone(), self.asker.clone(), self.carry(request)?);
+        self.ask(async move { respond::pull(&replica, &asker, &request).await })
             .await
     }
 
     async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError> {
-        let (replica, request) = (self.replica.clone(), self.carry(request)?);
-        self.ask(async move { respond::push(&replica, &asker(), &request).await })
+        let (replica, asker, request) = (self.replica.clone(), self.asker.clone(), self.carry(request)?);
+        self.ask(async move { respond::push(&replica, &asker, &request).await })
             .await
     }
-}
-
-/// Nobody has authenticated who asks, so they may speak for any node.
-fn asker() -> Peer {
-    Peer::new("memory")
 }
