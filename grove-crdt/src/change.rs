@@ -1,7 +1,11 @@
 //! What travels between replicas: one change, and why one is refused.
 
+mod rejection;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+
+pub use rejection::{Rejection, RejectionCode};
 
 use crate::clock::{Hlc, NodeId};
 
@@ -57,83 +61,54 @@ fn some_json<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option
     Json::deserialize(deserializer).map(Some)
 }
 
-/// Why one change was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rejection {
-    /// The change's place in the request.
-    pub index: usize,
-    /// What kind of refusal it is.
-    pub code: RejectionCode,
-    /// What was wrong with it.
-    pub message: String,
-}
-
-impl Rejection {
-    /// The longest message, in bytes: a refusal must not carry back a whole hostile value.
-    const MAX_MESSAGE: usize = 300;
-
-    pub(crate) fn new(index: usize, code: RejectionCode, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        if message.len() > Self::MAX_MESSAGE {
-            message.truncate(message.floor_char_boundary(Self::MAX_MESSAGE));
-            message.push('…');
-        }
-        Self { index, code, message }
-    }
-}
-
-/// The kinds of refusal of a change.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RejectionCode {
-    /// The change is not of the protocol's form, or contradicts itself.
-    Malformed,
-    /// The table is not replicated there.
-    UnknownTable,
-    /// The kind is not known there; it may be after an upgrade.
-    UnknownKind,
-    /// The field has another kind there, or is part of the key.
-    WrongKind,
-    /// The key is not one of that table.
-    BadKey,
-    /// A value is not one of the field's type, or nested too deeply.
-    BadValue,
-    /// The clock value can't have come from a clock.
-    BadClock,
-    /// The clock value is too far ahead of the receiver's clock.
-    ClockAhead,
-    /// A counter's totals went back while its clock went on: its node was reset.
-    CounterRegressed,
-    /// The sender may not write the table.
-    Forbidden,
-    /// A code of a later version; or, kept by a sender, a change that is too large to be sent even alone.
-    #[serde(other)]
-    Other,
-}
-
-impl RejectionCode {
-    /// Whether the same change can be taken later, without anybody mending it.
+impl Change {
+    /// The value that the change gives to an `lww` field, be it the field's own change or the record's birth.
+    ///
+    /// ```
+    /// use grove_crdt::Change;
+    /// use serde_json::json;
+    ///
+    /// let birth: Change = serde_json::from_value(json!({
+    ///     "table": "documents", "pk": "doc-1", "crdt_type": "record", "epoch": 1,
+    ///     "hlc": {"ts": 1, "c": 0, "node": "a"}, "node_id": "a", "value": {"lww": {"title": "Hello"}},
+    /// }))?;
+    /// assert_eq!(birth.lww("title"), Some(&json!("Hello")));
+    /// assert_eq!(birth.lww("author"), None);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     #[must_use]
-    pub fn can_pass_later(&self) -> bool {
-        matches!(self, Self::ClockAhead | Self::UnknownTable | Self::UnknownKind)
+    pub fn lww(&self, field: &str) -> Option<&Json> {
+        match self.crdt_type.as_str() {
+            "record" => self.value.as_ref()?.get("lww")?.get(field),
+            "lww" if self.field == field => self.value.as_ref(),
+            _ => None,
+        }
     }
 
-    /// The code as it stands on the wire.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownTable => "unknown_table",
-            Self::UnknownKind => "unknown_kind",
-            Self::WrongKind => "wrong_kind",
-            Self::BadKey => "bad_key",
-            Self::BadValue => "bad_value",
-            Self::BadClock => "bad_clock",
-            Self::ClockAhead => "clock_ahead",
-            Self::CounterRegressed => "counter_regressed",
-            Self::Forbidden => "forbidden",
-            Self::Other => "other",
+    /// The same value, to be altered by a [hook](crate::sync::SyncHook).
+    pub fn lww_mut(&mut self, field: &str) -> Option<&mut Json> {
+        match self.crdt_type.as_str() {
+            "record" => self.value.as_mut()?.get_mut("lww")?.get_mut(field),
+            "lww" if self.field == field => self.value.as_mut(),
+            _ => None,
         }
+    }
+
+    /// Whether the change deletes the row.
+    #[must_use]
+    pub fn is_deletion(&self) -> bool {
+        self.crdt_type == "record" && self.tombstone
+    }
+
+    /// Whether the two are one write of one cell, whatever they say it holds.
+    pub(crate) fn is_same_write(&self, other: &Self) -> bool {
+        self.table == other.table
+            && self.pk == other.pk
+            && self.field == other.field
+            && self.cell == other.cell
+            && self.crdt_type == other.crdt_type
+            && self.epoch == other.epoch
+            && self.hlc == other.hlc
+            && self.node_id == other.node_id
     }
 }

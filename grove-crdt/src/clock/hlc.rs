@@ -39,6 +39,21 @@ impl Hlc {
         }
     }
 
+    /// The next value after this one that `node` can have: it beats this one and, but for writes of the very same moment,
+    /// nothing that was written after it.
+    pub(crate) fn just_above(&self, node: &NodeId) -> Self {
+        let (ts, counter) = match (self.ts, self.counter) {
+            (ts, _) if ts < 1 => (1, 0),
+            (ts, u32::MAX) => (ts + 1, 0),
+            (ts, counter) => (ts, counter + 1),
+        };
+        Self {
+            ts,
+            counter,
+            node: node.clone(),
+        }
+    }
+
     /// Whether the value can have come from a clock or from an adoption at all.
     pub(crate) fn is_plausible(&self) -> bool {
         if self.node.is_baseline() {
@@ -72,6 +87,20 @@ mod tests {
         let mut values = vec![hlc(2, 0, "a"), hlc(1, 1, "a"), hlc(1, 0, "b"), hlc(1, 0, "a")];
         values.sort();
         assert_eq!(values, [hlc(1, 0, "a"), hlc(1, 0, "b"), hlc(1, 1, "a"), hlc(2, 0, "a")]);
+    }
+
+    #[test]
+    fn what_is_just_above_is_plausible_and_beats_nothing_later() {
+        let node = NodeId::stored("a").unwrap();
+        for (value, next) in [
+            (hlc(5, 7, "z"), hlc(5, 8, "a")),
+            (hlc(5, u32::MAX, "z"), hlc(6, 0, "a")),
+            (Hlc::baseline(), hlc(1, 0, "a")),
+        ] {
+            assert_eq!(value.just_above(&node), next);
+            assert!(next > value && next.is_plausible());
+        }
+        assert!(hlc(5, 7, "z").just_above(&node) < hlc(6, 0, "b"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
     entity::{CrdtEntity, Registry, Table},
     error::Error,
-    replica::{Core, Replica, core::Parts, guard::NodeGuard, lease, news, upgrade},
+    replica::{Core, HookChain, Replica, SyncHook, core::Parts, guard::NodeGuard, lease, news, upgrade},
     store::{
         catalog::{self, Catalog},
         dialect, driver, identity, inexact, parked, schema,
@@ -29,6 +29,7 @@ pub struct ReplicaBuilder {
     tombstone_ttl: Duration,
     node_lease: Duration,
     poll_interval: Duration,
+    hooks: HookChain,
 }
 
 impl ReplicaBuilder {
@@ -41,6 +42,7 @@ impl ReplicaBuilder {
             tombstone_ttl: Duration::from_hours(168),
             node_lease: Duration::from_secs(30),
             poll_interval: Duration::from_secs(1),
+            hooks: HookChain::default(),
         }
     }
 
@@ -78,6 +80,13 @@ impl ReplicaBuilder {
     /// `postgres`, other processes tell of theirs at once, so this is for what gets lost.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Gives the application a say in what is exchanged with peers; none by default. Several hooks run in the order in which
+    /// they are given.
+    pub fn hook(mut self, hook: impl SyncHook) -> Self {
+        self.hooks.add(hook);
         self
     }
 
@@ -138,6 +147,7 @@ impl ReplicaBuilder {
             numbering: opened.numbering,
             has_parked: opened.has_parked,
             tombstone_ttl: self.tombstone_ttl,
+            hooks: self.hooks,
             server,
             catalog,
             guard,

@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     entity::Registry,
     error::Error,
-    replica::{guard::NodeGuard, news::Bulletin, session::Session},
+    replica::{HookChain, guard::NodeGuard, news::Bulletin, session::Session},
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
 
@@ -40,6 +40,7 @@ pub(crate) struct Core {
     write_gate: Arc<Mutex<()>>,
     busy_timeout: Duration,
     guard: NodeGuard,
+    pub hooks: HookChain,
 }
 
 /// Does some work in a transaction of the replica's own, and again when another transaction got in its way. The work is a
@@ -121,6 +122,7 @@ pub(super) struct Parts {
     pub catalog: Catalog,
     pub has_parked: bool,
     pub guard: NodeGuard,
+    pub hooks: HookChain,
 }
 
 impl Core {
@@ -141,6 +143,7 @@ impl Core {
             write_gate: Arc::new(Mutex::new(())),
             busy_timeout: parts.busy_timeout,
             guard: parts.guard,
+            hooks: parts.hooks,
         }
     }
 

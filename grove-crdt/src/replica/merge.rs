@@ -6,13 +6,14 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde::Serialize;
 
 use crate::{
-    change::{Change, Rejection, RejectionCode},
+    change::{Change, Rejection},
     entity::{CrdtEntity, Table},
     error::Error,
     replica::{
-        Core, Replica,
+        Core, Peer, Replica,
         core::{Ending, transact},
-        judge::{Judged, judge},
+        incoming::{self, Incoming, Page, Taken},
+        join::join,
         lock::lock,
         materialise::{Wanted, materialise},
         parking::{self, Occasion},
@@ -21,7 +22,7 @@ use crate::{
         parked,
         shadow::{self, Content},
     },
-    types::{self, CellKey, Record, State},
+    types::{self, CellKey, Record},
 };
 
 /// What a merge came to.
@@ -34,13 +35,15 @@ pub struct MergeReport {
     pub conflicts: usize,
     /// Rows that the database did not take; see [`Replica::parked`].
     pub parked: usize,
+    /// Changes that a hook skipped.
+    pub skipped: usize,
     /// Changes that were refused.
     pub rejected: Vec<Rejection>,
 }
 
 pub(crate) type Merged = MergeReport;
 
-/// Merges changes of one entity.
+/// Merges changes of one entity. To hooks, the peer is named `merge_remote`.
 ///
 /// # Errors
 ///
@@ -54,46 +57,52 @@ pub async fn merge_remote<E: CrdtEntity>(replica: &Replica, changes: &[Change]) 
             other.table
         )));
     }
-    merge(&replica.core, changes, "").await
+    merge(&replica.core, &Peer::new("merge_remote"), changes, "").await
 }
 
 /// A table's share of a page.
 struct Share {
     table: std::sync::Arc<Table>,
-    /// The changes of each record, with their places in the page.
-    changes: BTreeMap<String, Vec<(usize, types::Change)>>,
+    /// The changes of each record.
+    changes: BTreeMap<String, Vec<Incoming>>,
 }
 
-/// Merges a page. `from` names the replica it came from, so that it is not sent back there.
-pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from: &str) -> Result<MergeReport, Error> {
+/// Merges a page that a peer sent. `from` names the replica it came from, so that it is not sent back there.
+pub(crate) async fn merge(
+    core: &std::sync::Arc<Core>,
+    peer: &Peer,
+    changes: &[Change],
+    from: &str,
+) -> Result<MergeReport, Error> {
+    let page = Page { peer, changes, from };
     let mut report = MergeReport::default();
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
-    for (index, change) in changes.iter().enumerate() {
-        match judge(core, change) {
-            Ok(Judged { table, pk, change }) => {
-                let share = shares.entry(table.name.clone()).or_insert_with(|| Share {
-                    table,
-                    changes: BTreeMap::new(),
-                });
-                share.changes.entry(pk).or_default().push((index, change));
-            }
-            Err((code, message)) => report.rejected.push(Rejection::new(index, code, message)),
+    for index in 0..changes.len() {
+        if let Some((table, pk, incoming)) = incoming::receive(core, page, index, &mut report).await {
+            let share = shares.entry(table.name.clone()).or_insert_with(|| Share {
+                table,
+                changes: BTreeMap::new(),
+            });
+            share.changes.entry(pk).or_default().push(incoming);
         }
     }
     if shares.is_empty() {
         return Ok(report);
     }
     let judged = report;
-    let (mut report, written) = transact!(core, |tx| {
-        let mut report = judged.clone();
-        let written = merge_shares(core, tx, &shares, from, &mut report).await?;
+    let (mut report, taken, written) = transact!(core, |tx| {
+        let (mut report, mut taken) = (judged.clone(), Vec::new());
+        let written = merge_shares(core, tx, &shares, page, &mut report, &mut taken).await?;
         Ok(match written {
-            Some(_) => Ending::Commit((report, written)),
-            None => Ending::RollBack((report, written)),
+            Some(_) => Ending::Commit((report, taken, written)),
+            None => Ending::RollBack((report, taken, written)),
         })
     });
-    if let Some(written) = written {
+    if written.is_some() {
         core.committed();
+    }
+    incoming::after_merge(core, peer, taken).await;
+    if let Some(written) = written {
         if !written.failed.is_empty() {
             core.parks();
         }
@@ -119,8 +128,9 @@ async fn merge_shares(
     core: &Core,
     tx: &DatabaseTransaction,
     shares: &BTreeMap<String, Share>,
-    from: &str,
+    page: Page<'_>,
     report: &mut MergeReport,
+    taken: &mut Vec<Taken>,
 ) -> Result<Option<Written>, Error> {
     let pks = shares
         .iter()
@@ -133,13 +143,18 @@ async fn merge_shares(
         let mut batch = shadow::Batch::default();
         for (pk, changes) in &share.changes {
             let before = records.records.get(pk).cloned().unwrap_or_default();
-            let after = join(&before, changes, report);
+            let changes = incoming::before_merge(core, page, &share.table, &before, pk, changes, report).await;
+            let (after, joined) = join(&before, &changes, core.clock.node(), report);
+            if !core.hooks.is_empty() {
+                let told = |incoming| incoming::taken(page, &share.table, pk, [&before, &after], incoming);
+                taken.extend(joined.into_iter().map(told));
+            }
             if after == before {
                 continue;
             }
             batch.record(pk, &before, &after, |key, content| {
-                let unchanged = changes.iter().any(|(_, change)| is_same(change, key, content));
-                (unchanged && !from.is_empty()).then(|| from.to_owned())
+                let unchanged = changes.iter().any(|incoming| is_same(incoming, key, content));
+                (unchanged && !page.from.is_empty()).then(|| page.from.to_owned())
             });
             if records.is_without_row(pk) {
                 batch.claim(tx.get_database_backend(), pk, &after);
@@ -164,63 +179,9 @@ async fn merge_shares(
     Ok(Some(Written { tables, failed }))
 }
 
-/// Joins the changes of one record, refusing those that can't be true.
-fn join(before: &Record, changes: &[(usize, types::Change)], report: &mut MergeReport) -> Record {
-    let mut taken = Vec::with_capacity(changes.len());
-    for (index, change) in changes {
-        if let Some(message) = regression(before, change) {
-            let code = RejectionCode::CounterRegressed;
-            report.rejected.push(Rejection::new(*index, code, message));
-            continue;
-        }
-        report.merged += 1;
-        taken.push(change);
-    }
-    let mut after = before.clone();
-    after.merge(taken.iter().copied().cloned());
-    report.conflicts += taken.iter().filter(|change| lost(&after, change)).count();
-    after
-}
-
-/// Totals only grow. A node whose clock went on while its totals went back was set up anew under its old id.
-fn regression(before: &Record, change: &types::Change) -> Option<String> {
-    let types::Change::Cell(key, cell) = change else {
-        return None;
-    };
-    let State::Counter(theirs) = &cell.state else {
-        return None;
-    };
-    let mine = before.field(&key.field).remove(&key.cell)?;
-    let State::Counter(known) = mine.state else { return None };
-    let went_back = theirs.inc < known.inc || theirs.dec < known.dec;
-    (went_back && mine.epoch == cell.epoch && cell.hlc > mine.hlc).then(|| {
-        format!(
-            "counter `{}` of node `{}` went back from +{} -{} to +{} -{}: the node lost its history and needs a new id",
-            key.field, key.cell, known.inc, known.dec, theirs.inc, theirs.dec
-        )
-    })
-}
-
-/// Whether a change's own value is not what came of the merge.
-fn lost(after: &Record, change: &types::Change) -> bool {
-    match change {
-        types::Change::Head(head) => after
-            .head()
-            .is_some_and(|mine| mine.epoch > head.epoch || mine.hlc > head.hlc),
-        types::Change::Cell(key, cell) => {
-            let older_life = after.epoch() > cell.epoch;
-            let overwritten = matches!(cell.state, State::Lww(_))
-                && after
-                    .field(&key.field)
-                    .get(&key.cell)
-                    .is_some_and(|mine| mine.hlc > cell.hlc);
-            older_life || overwritten
-        }
-    }
-}
-
-fn is_same(change: &types::Change, key: &CellKey, content: &Content) -> bool {
-    match (change, content) {
+fn is_same(incoming: &Incoming, key: &CellKey, content: &Content) -> bool {
+    match (&incoming.change, content) {
+        _ if incoming.altered.is_some() => false,
         (types::Change::Head(theirs), Content::Head(mine)) => theirs == mine,
         (types::Change::Cell(their_key, theirs), Content::Cell(mine)) => their_key == key && theirs == mine,
         _ => false,

@@ -3,7 +3,8 @@
 //! A statement that reaches the wrapper is a read, and passes through; or a write that a hook announced, whose effect is
 //! known ([`announce`]); or any other write, which is parsed and captured by comparing the affected rows before and after
 //! ([`statement`], [`watch`]). Effects are collected in the transaction's [`session`] and written to the shadow tables
-//! once, just before COMMIT ([`flush`]). What comes from other nodes goes the other way ([`merge`]).
+//! once, just before COMMIT ([`flush`]). What comes from other nodes goes the other way ([`merge`]), past the application's
+//! hooks ([`sync_hook`]).
 
 mod adopt;
 pub(crate) mod announce;
@@ -20,9 +21,13 @@ mod foreign_keys;
 mod fragment;
 mod given;
 mod guard;
+mod hook_chain;
+mod hook_error;
+mod incoming;
 mod insert;
 mod inspect;
 mod introduction;
+mod join;
 mod judge;
 mod lease;
 mod lock;
@@ -42,6 +47,7 @@ mod session;
 mod shown;
 mod source;
 mod statement;
+mod sync_hook;
 mod transaction;
 mod untracked;
 mod upgrade;
@@ -53,6 +59,8 @@ pub use adopt::{Adopt, AdoptProgress, AdoptReport};
 pub use builder::ReplicaBuilder;
 pub use connection::Replica;
 pub(crate) use core::{Core, Ending, transact};
+pub(crate) use hook_chain::HookChain;
+pub use hook_error::HookError;
 pub use inspect::{CounterPart, FieldState, Inspection, RecordState};
 pub use merge::MergeReport;
 pub use merge::merge_remote;
@@ -60,5 +68,6 @@ pub(crate) use merge::{Merged, merge};
 pub(crate) use news::News;
 pub use parking::{ParkedReason, ParkedRow};
 pub use peer::Peer;
+pub use sync_hook::{MergeEvent, OutboundPage, SyncHook};
 pub use transaction::ReplicaTransaction;
 pub use untracked::{Untracked, UntrackedTransaction};

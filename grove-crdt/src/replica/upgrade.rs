@@ -147,6 +147,7 @@ async fn put_aside(
                     "field `{}` of `{}` is {kind} here, not {}",
                     change.field, table.name, change.crdt_type
                 ),
+                later: false,
                 change: serde_json::to_string(&change).unwrap_or_default(),
                 since: core.clock.now_micros(),
             }

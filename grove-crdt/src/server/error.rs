@@ -1,6 +1,6 @@
 //! Answers that are errors: the one place where they get their status.
 
-use std::{error::Error as StdError, time::Duration};
+use std::{borrow::Cow, error::Error as StdError, time::Duration};
 
 use axum::{
     Json,
@@ -32,17 +32,17 @@ const BUSY_RETRY: Duration = Duration::from_secs(10);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ErrorAnswer {
     status: StatusCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     message: String,
     /// When to ask again, if that is of use.
     retry_after: Option<Duration>,
 }
 
 impl ErrorAnswer {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             status,
-            code,
+            code: code.into(),
             message: message.into(),
             retry_after: None,
         }
@@ -96,7 +96,7 @@ impl ErrorAnswer {
     fn body(&self) -> ErrorBody {
         ErrorBody {
             error: ErrorDetail {
-                code: self.code.to_owned(),
+                code: self.code.clone().into_owned(),
                 message: self.message.chars().take(MAX_MESSAGE).collect(),
             },
         }
@@ -150,11 +150,11 @@ impl From<Refusal> for ErrorAnswer {
     fn from(refusal: Refusal) -> Self {
         let status = match &refusal {
             Refusal::BadRequest(_) | Refusal::UnknownTable(_) => StatusCode::BAD_REQUEST,
-            Refusal::WrongNode { .. } | Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
+            Refusal::WrongNode { .. } | Refusal::Forbidden(_) | Refusal::Hook(_) => StatusCode::FORBIDDEN,
             Refusal::NodeConflict(_) => StatusCode::CONFLICT,
             Refusal::Internal(cause) => return Self::internal(cause),
         };
-        Self::new(status, refusal.code(), refusal.to_string())
+        Self::new(status, refusal.code().to_owned(), refusal.to_string())
     }
 }
 
@@ -172,7 +172,7 @@ impl IntoResponse for ErrorAnswer {
     fn into_response(self) -> Response {
         tracing::debug!(
             status = self.status.as_u16(),
-            code = self.code,
+            code = &*self.code,
             "refused: {}",
             self.message
         );

@@ -17,12 +17,14 @@ pub(crate) struct Letter {
     pub peer: String,
     pub code: String,
     pub message: String,
+    /// Whether it was refused for now only, whatever the code says.
+    pub later: bool,
     pub change: String,
     /// Microseconds since the Unix epoch.
     pub since: i64,
 }
 
-const COLUMNS: [&str; 7] = ["id", "direction", "peer", "code", "message", "change", "since"];
+const COLUMNS: [&str; 8] = ["id", "direction", "peer", "code", "message", "later", "change", "since"];
 
 /// The same change of the same peer is one letter.
 fn id(letter: &Letter) -> String {
@@ -51,11 +53,16 @@ pub(crate) async fn put<C: ConnectionTrait>(conn: &C, letters: &[Letter]) -> Res
                 letter.peer.as_str().into(),
                 letter.code.as_str().into(),
                 letter.message.as_str().into(),
+                i32::from(letter.later).into(),
                 letter.change.as_str().into(),
                 letter.since.into(),
             ]);
         }
-        insert.on_conflict(OnConflict::column("id").update_columns(["code", "message"]).to_owned());
+        insert.on_conflict(
+            OnConflict::column("id")
+                .update_columns(["code", "message", "later"])
+                .to_owned(),
+        );
         conn.execute(&insert).await?;
     }
     Ok(())
@@ -85,8 +92,9 @@ pub(crate) async fn list<C: ConnectionTrait>(
                 peer: row.try_get_by_index(2)?,
                 code: row.try_get_by_index(3)?,
                 message: row.try_get_by_index(4)?,
-                change: row.try_get_by_index(5)?,
-                since: row.try_get_by_index(6)?,
+                later: row.try_get_by_index::<i32>(5)? != 0,
+                change: row.try_get_by_index(6)?,
+                since: row.try_get_by_index(7)?,
             };
             Ok((row.try_get_by_index(0)?, letter))
         })

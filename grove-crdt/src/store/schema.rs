@@ -93,7 +93,20 @@ pub(crate) async fn create_bookkeeping<C: ConnectionTrait>(
             conn.execute(&statement).await?;
         }
     }
+    // It came after the table.
+    if catalog
+        .columns(DEAD_LETTERS)
+        .is_some_and(|columns| !columns.contains("later"))
+    {
+        let add = TableDdl::alter().table(DEAD_LETTERS).add_column(later()).take();
+        conn.execute(&add).await?;
+    }
     Ok(())
+}
+
+/// Whether a dead letter was refused for now only. With a default, for programs of before that share the database.
+fn later() -> ColumnDef {
+    ColumnDef::new("later").integer().not_null().default(0).take()
 }
 
 /// Creates a table's shadow, unless the catalog has it.
@@ -256,6 +269,7 @@ pub(crate) fn bookkeeping(server: Server) -> Vec<(&'static str, TableCreateState
                 .col(text("peer").not_null())
                 .col(name("code").not_null())
                 .col(text("message").not_null())
+                .col(later())
                 .col(text("change").not_null())
                 .col(ColumnDef::new("since").big_integer().not_null())
                 .take(),

@@ -11,13 +11,14 @@ pub(crate) const TOO_LARGE: &str = "too_large";
 impl Refusal {
     /// The refusal's code as it stands on the wire.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::BadRequest(_) => "bad_request",
             Self::WrongNode { .. } => "wrong_node",
             Self::NodeConflict(_) => "node_conflict",
             Self::UnknownTable(_) => "unknown_table",
             Self::Forbidden(_) => "forbidden",
+            Self::Hook(error) => error.code(),
             Self::Internal(_) => "internal",
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     replica::{News, Replica},
     store::identity::History,
-    sync::{Position, PullResponse, Refusal, StreamFrame, respond},
+    sync::{Peer, Position, PullResponse, Refusal, StreamFrame, respond},
 };
 
 /// How many changes the first page has at most. Pages grow while they are small in bytes, so that a subscriber that is far
@@ -17,6 +17,10 @@ const SMALL: usize = 128 << 10;
 /// Above this many bytes, a page is followed by one of half as many changes.
 const LARGE: usize = 1 << 20;
 
+/// A subscriber from whom hooks keep everything is told where it stands after so many changes, so that it need not pass over
+/// them again.
+const TELL_AFTER: usize = 1_000;
+
 /// How long to wait before looking again for what is held back by a transaction still under way: at first, and at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
@@ -24,6 +28,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::f
 #[derive(Debug)]
 pub(super) struct Feed {
     replica: Replica,
+    peer: Peer,
     tables: Vec<String>,
     /// The subscriber's database: what came from it is not sent back.
     via: Option<String>,
@@ -36,6 +41,8 @@ pub(super) struct Feed {
     /// answers.
     opening: Option<bool>,
     next: Next,
+    /// How many changes were read, and kept back by hooks, since the subscriber was last told where it stands.
+    untold: usize,
 }
 
 /// When to read the next page.
@@ -51,6 +58,7 @@ enum Next {
 
 /// Where a feed begins, and for whom.
 pub(super) struct Start {
+    pub peer: Peer,
     pub tables: Vec<String>,
     pub via: Option<String>,
     pub position: Position,
@@ -62,6 +70,7 @@ impl Feed {
     pub(super) fn new(replica: &Replica, start: Start) -> Self {
         Self {
             replica: replica.clone(),
+            peer: start.peer,
             tables: start.tables,
             via: start.via,
             position: start.position,
@@ -70,6 +79,7 @@ impl Feed {
             largest_page: start.largest_page,
             opening: Some(start.restarted),
             next: Next::Now,
+            untold: 0,
         }
     }
 
@@ -77,7 +87,7 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// The database fails.
+    /// A hook refuses the page; or the database fails.
     pub(super) async fn read(&mut self) -> Result<Option<StreamFrame>, Refusal> {
         let via = self.via.as_deref();
         let page = self
@@ -97,7 +107,12 @@ impl Feed {
         }
         let history = History::load(&self.replica.core.db).await.map_err(Error::from)?;
         let has_more = page.has_more;
-        let answer = respond::answer(&self.replica, &history, page, opening.unwrap_or(false));
+        self.untold += page.changes.len();
+        let answer = respond::answer(&self.replica, &self.peer, &history, page, opening.unwrap_or(false)).await?;
+        if answer.changes.is_empty() && opening.is_none() && self.untold < TELL_AFTER {
+            return Ok(None);
+        }
+        self.untold = 0;
         let frame = StreamFrame::changes(&answer)?;
         self.size_next_page(&answer, frame.data.len(), has_more);
         Ok(Some(frame))

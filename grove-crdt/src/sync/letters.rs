@@ -37,7 +37,7 @@ impl Round<'_> {
             .await?;
         for letters in letters.chunks(self.settings.page_size) {
             let changes: Vec<_> = letters.iter().map(|letter| letter.change.clone()).collect();
-            let Some(refused) = self.deliver(&changes).await? else {
+            let Some(refused) = self.deliver(changes).await? else {
                 return Ok(Outcome::Forgotten);
             };
             self.settle(Direction::Outbound, letters, refused).await?;
@@ -83,7 +83,10 @@ impl Round<'_> {
             .filter(|(index, _)| !refused.contains_key(index))
             .map(|(_, letter)| letter.id.clone())
             .collect();
-        refused.retain(|index, (_, rejection)| letters[*index].code != rejection.code);
+        refused.retain(|index, (_, rejection)| {
+            let was = &letters[*index];
+            (&was.code, was.later) != (&rejection.code, rejection.later)
+        });
         self.keep(direction, refused).await?;
         if taken.is_empty() {
             return Ok(());

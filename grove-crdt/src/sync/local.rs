@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::{
     entity::Table,
     error::Error,
-    replica::{Ending, Merged, Replica, merge, transact},
+    replica::{Ending, Merged, Peer, Replica, merge, transact},
     store::{
         dead_letters::{self, Letter},
         dialect,
@@ -71,6 +71,8 @@ pub(crate) struct Retry {
     pub id: String,
     /// Why it was refused last.
     pub code: RejectionCode,
+    /// Whether it was for now only, whatever the code says.
+    pub later: bool,
     pub change: Change,
 }
 
@@ -88,6 +90,8 @@ pub struct DeadLetter {
     pub code: String,
     /// Why it was refused, for people.
     pub message: String,
+    /// Whether it is tried again in each round.
+    pub can_pass_later: bool,
     /// The change as JSON text.
     pub change: String,
     /// Since when, in microseconds since the Unix epoch.
@@ -107,6 +111,7 @@ impl Replica {
             id,
             inbound: letter.direction == Direction::Inbound.as_str(),
             peer: letter.peer,
+            can_pass_later: letter.later || RejectionCode::from(letter.code.as_str()).can_pass_later(),
             code: letter.code,
             message: letter.message,
             change: letter.change,
@@ -148,9 +153,14 @@ impl Replica {
         Ok(())
     }
 
-    /// Merges changes of any tables. `from_replica` is the identity of the database they came from.
-    pub(crate) async fn merge_changes(&self, changes: &[Change], from_replica: &str) -> Result<Merged, Error> {
-        merge(&self.core, changes, from_replica).await
+    /// Merges changes of any tables that a peer sent. `from_replica` is the identity of the database they came from.
+    pub(crate) async fn merge_changes(
+        &self,
+        peer: &Peer,
+        changes: &[Change],
+        from_replica: &str,
+    ) -> Result<Merged, Error> {
+        merge(&self.core, peer, changes, from_replica).await
     }
 
     pub(crate) async fn keep_dead_letters(
@@ -166,6 +176,7 @@ impl Replica {
                 peer: peer.to_owned(),
                 code: rejection.code.as_str().to_owned(),
                 message: rejection.message.clone(),
+                later: rejection.later,
                 change: serde_json::to_string(change).unwrap_or_default(),
                 since: self.core.clock.now_micros(),
             })
@@ -188,10 +199,15 @@ impl Replica {
         }
         let letters = dead_letters::list(&self.core.db, Some((direction.as_str(), peer))).await?;
         let retries = letters.into_iter().filter_map(|(id, letter)| {
-            let code: RejectionCode = serde_json::from_value(letter.code.into()).ok()?;
+            let (code, later) = (RejectionCode::from(letter.code.as_str()), letter.later);
             let change = serde_json::from_str(&letter.change).ok()?;
-            let worth_it = which == Letters::All || code.can_pass_later();
-            worth_it.then_some(Retry { id, code, change })
+            let worth_it = which == Letters::All || later || code.can_pass_later();
+            worth_it.then_some(Retry {
+                id,
+                code,
+                later,
+                change,
+            })
         });
         Ok(retries.collect())
     }

@@ -11,6 +11,7 @@ mod letters;
 mod line;
 mod live;
 mod local;
+mod outgoing;
 mod protocol;
 mod pull;
 mod push;
@@ -25,7 +26,7 @@ mod transport;
 pub(crate) use crate::store::peers::{PeerState, Position};
 pub use crate::{
     change::{Change, Rejection, RejectionCode},
-    replica::Peer,
+    replica::{HookError, MergeEvent, OutboundPage, Peer, SyncHook},
 };
 pub use builder::SyncerBuilder;
 pub use code::PROTOCOL_HEADER;

@@ -78,6 +78,9 @@ pub struct PushResponse {
     pub merged: usize,
     /// How many of these lost to a newer state.
     pub conflicts: usize,
+    /// How many changes were skipped: they were neither taken nor refused.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: usize,
     /// The changes that were refused.
     pub rejected: Vec<Rejection>,
     /// The newest clock value among the changes taken; absent when there are none.
@@ -98,6 +101,11 @@ pub struct StreamRequest {
     pub replica_id: Option<String>,
     /// How many changes an event has at most; the answerer may give fewer. When absent, the answerer chooses.
     pub limit: Option<usize>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The body of every answer that is an error: `{"error":{"code":"…","message":"…"}}`.

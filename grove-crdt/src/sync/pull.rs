@@ -41,10 +41,8 @@ impl Round<'_> {
             return Ok(Outcome::Forgotten);
         }
         self.take(&answer).await?;
-        if !answer.changes.is_empty() {
-            self.state.cursor = Some(answer.cursor);
-            self.save().await?;
-        }
+        self.state.cursor = Some(answer.cursor);
+        self.save().await?;
         Ok(Outcome::Done)
     }
 
@@ -92,10 +90,15 @@ impl Round<'_> {
         if changes.is_empty() {
             return Ok(Refused::new());
         }
-        let merged = self.settings.replica.merge_changes(changes, from_replica).await?;
+        let merged = self
+            .settings
+            .replica
+            .merge_changes(&self.who, changes, from_replica)
+            .await?;
         self.report.merged += merged.merged;
         self.report.conflicts += merged.conflicts;
         self.report.parked += merged.parked;
+        self.report.skipped += merged.skipped;
         let refused: Refused = merged
             .rejected
             .into_iter()

@@ -3,9 +3,10 @@
 use crate::{
     error::Error,
     sync::{
-        Change, Direction, PushRequest, PushResponse, Rejection, RejectionCode, TOO_LARGE, TransportError,
+        Change, Direction, HookError, PushRequest, PushResponse, Rejection, RejectionCode, TOO_LARGE, TransportError,
         TransportErrorKind,
         letters::Refused,
+        outgoing::outgoing,
         round::{Ahead, Extent, Outcome, Round},
     },
 };
@@ -36,7 +37,7 @@ impl Round<'_> {
                 return Ok(Outcome::Done);
             }
             if !page.changes.is_empty() {
-                let Some(refused) = self.deliver(&page.changes).await? else {
+                let Some(refused) = self.deliver(page.changes).await? else {
                     return Ok(Outcome::Forgotten);
                 };
                 self.keep(Direction::Outbound, refused).await?;
@@ -51,19 +52,28 @@ impl Round<'_> {
         }
     }
 
-    /// Sends changes, and returns what the peer refused of them; `None` when it turned out to have another database.
+    /// Sends what hooks leave of the changes, and returns what they or the peer refused; `None` when the peer turned out to
+    /// have another database.
     ///
     /// What is too large for the peer goes in parts. They may split a transaction; the peer has it whole when the round
     /// has ended, as with pages.
-    pub(super) async fn deliver(&mut self, changes: &[Change]) -> Result<Option<Refused>, Error> {
+    pub(super) async fn deliver(&mut self, changes: Vec<Change>) -> Result<Option<Refused>, Error> {
+        let outgoing = outgoing(&self.settings.replica, &self.who, changes).await;
+        let mut outgoing = outgoing.map_err(|error| self.kept_back(&error))?;
+        let changes = std::mem::take(&mut outgoing.changes);
         let mut refused = Refused::new();
-        let mut parts = vec![(0, changes)];
+        let mut skipped = 0;
+        let mut parts = vec![(0, changes.as_slice())];
         while let Some((start, part)) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
             match (self.send(part).await, part) {
                 (Ok(answer), _) => {
                     if self.recognise(&answer.replica_id, &answer.node_id, false)? == Outcome::Forgotten {
                         return Ok(None);
                     }
+                    skipped += answer.skipped.min(part.len().saturating_sub(answer.rejected.len()));
                     self.take_down(start, part, answer.rejected, &mut refused)?;
                 }
                 (Err(error), _) if error.code.as_deref() != Some(TOO_LARGE) => return Err(error.into()),
@@ -76,9 +86,26 @@ impl Round<'_> {
                 }
             }
         }
-        self.report.rejected += refused.len();
-        self.report.pushed += changes.len() - refused.len();
-        Ok(Some(refused))
+        self.report.pushed += changes.len() - refused.len() - skipped;
+        self.report.skipped += outgoing.skipped + skipped;
+        let by_peer = refused
+            .into_iter()
+            .map(|(index, letter)| (outgoing.place(index), letter));
+        let mut all: Refused = by_peer.collect();
+        all.append(&mut outgoing.refused);
+        self.report.rejected += all.len();
+        Ok(Some(all))
+    }
+
+    /// A hook refuses to push a page.
+    fn kept_back(&self, error: &HookError) -> TransportError {
+        TransportError {
+            code: Some(error.code().to_owned()),
+            ..self.failure(
+                TransportErrorKind::Refused,
+                format!("a hook of this replica refuses to push a page: {}", error.message()),
+            )
+        }
     }
 
     async fn send(&self, changes: &[Change]) -> Result<PushResponse, TransportError> {
@@ -120,8 +147,7 @@ impl Round<'_> {
 
 fn too_large(error: TransportError) -> Rejection {
     Rejection {
-        index: 0,
-        code: RejectionCode::Other,
         message: error.message,
+        ..Rejection::new(0, RejectionCode::Other, "")
     }
 }

@@ -8,8 +8,8 @@ use crate::error::Error;
 
 /// What a sync did, all peers taken together.
 ///
-/// It is shown as `pulled=5 pushed=3 merged=5 conflicts=0`, followed by ` rejected=…` and ` parked=…` when there is
-/// something to tell.
+/// It is shown as `pulled=5 pushed=3 merged=5 conflicts=0`, followed by ` rejected=…`, ` parked=…` and
+/// ` skipped=…` when there is something to tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SyncReport {
@@ -26,6 +26,8 @@ pub struct SyncReport {
     pub rejected: usize,
     /// Rows that could not be written here yet, by what was merged; each is kept, and written as soon as it can be.
     pub parked: usize,
+    /// Changes that a hook skipped, on this side or the other: neither taken nor refused.
+    pub skipped: usize,
 }
 
 impl AddAssign for SyncReport {
@@ -36,6 +38,7 @@ impl AddAssign for SyncReport {
         self.conflicts += other.conflicts;
         self.rejected += other.rejected;
         self.parked += other.parked;
+        self.skipped += other.skipped;
     }
 }
 
@@ -48,6 +51,7 @@ impl fmt::Display for SyncReport {
             conflicts,
             rejected,
             parked,
+            skipped,
         } = self;
         write!(
             f,
@@ -58,6 +62,9 @@ impl fmt::Display for SyncReport {
         }
         if *parked > 0 {
             write!(f, " parked={parked}")?;
+        }
+        if *skipped > 0 {
+            write!(f, " skipped={skipped}")?;
         }
         Ok(())
     }
@@ -114,7 +121,7 @@ mod tests {
     use crate::sync::{TransportError, TransportErrorKind};
 
     #[test]
-    fn shows_refused_and_parked_only_when_there_are_some() {
+    fn shows_refused_parked_and_skipped_only_when_there_are_some() {
         let mut report = SyncReport {
             pulled: 5,
             pushed: 3,
@@ -125,11 +132,12 @@ mod tests {
         report += SyncReport {
             rejected: 2,
             parked: 1,
+            skipped: 4,
             ..SyncReport::default()
         };
         assert_eq!(
             report.to_string(),
-            "pulled=5 pushed=3 merged=5 conflicts=0 rejected=2 parked=1"
+            "pulled=5 pushed=3 merged=5 conflicts=0 rejected=2 parked=1 skipped=4"
         );
     }
 

@@ -10,8 +10,8 @@ use crate::{
     replica::{Ending, Peer, Replica, transact},
     store::identity::{self, History},
     sync::{
-        Change, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
-        StreamRequest, Subscription, cursor::Cursor, feed::Start, local::Page,
+        Change, HookError, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
+        StreamRequest, Subscription, cursor::Cursor, feed::Start, local::Page, outgoing,
     },
 };
 
@@ -39,6 +39,9 @@ pub enum Refusal {
     /// The peer may not be told of a table.
     #[error("this peer may not read table `{0}`")]
     Forbidden(String),
+    /// A hook refuses to tell what was asked for.
+    #[error("{}", .0.message())]
+    Hook(#[from] HookError),
     /// This side failed.
     #[error(transparent)]
     Internal(#[from] crate::error::Error),
@@ -55,7 +58,7 @@ const DEFAULT_PAGE: usize = 1_000;
 /// # Errors
 ///
 /// A peer that speaks for another node, a node id that two databases use, a table that is not replicated here or that the
-/// peer may not read, a filter, a cursor that is none; or the database fails.
+/// peer may not read, a filter, a cursor that is none, a page that a hook refuses; or the database fails.
 pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Result<PullResponse, Refusal> {
     if request.filter.is_some() {
         return Err(Refusal::BadRequest(
@@ -69,25 +72,36 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
     let limit = request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let via = Some(request.replica_id.as_str());
     let page = replica.changes_after(&request.tables, &position, via, limit).await?;
-    Ok(answer(replica, &history, page, restarted))
+    answer(replica, peer, &history, page, restarted).await
 }
 
 /// A page as it is answered.
-pub(super) fn answer(replica: &Replica, history: &History, page: Page, restarted: bool) -> PullResponse {
+///
+/// # Errors
+///
+/// A hook refuses it.
+pub(super) async fn answer(
+    replica: &Replica,
+    peer: &Peer,
+    history: &History,
+    page: Page,
+    restarted: bool,
+) -> Result<PullResponse, Refusal> {
     let cursor = Cursor {
         replica_id: replica.replica_id().to_owned(),
         incarnation: history.newest().to_owned(),
         position: page.position,
     };
-    PullResponse {
+    let changes = outgoing::told(replica, peer, page.changes).await?;
+    Ok(PullResponse {
         replica_id: replica.replica_id().to_owned(),
         node_id: replica.node_id().clone(),
-        latest_hlc: page.changes.iter().map(|change| &change.hlc).max().cloned(),
-        changes: page.changes,
+        latest_hlc: changes.iter().map(|change| &change.hlc).max().cloned(),
+        changes,
         cursor: cursor.encode(),
         has_more: page.has_more,
         restarted,
-    }
+    })
 }
 
 /// Opens a stream: what a pull would answer, page after page, and then what is committed, as it is. The first event comes at
@@ -110,6 +124,7 @@ pub async fn stream(replica: &Replica, peer: &Peer, request: &StreamRequest) -> 
     let history = History::load(&replica.core.db).await.map_err(Error::from)?;
     let (position, restarted) = position(replica, &history, request.cursor.as_deref())?;
     let start = Start {
+        peer: peer.clone(),
         tables: request.tables.clone(),
         via: request.replica_id.clone(),
         position,
@@ -142,7 +157,7 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
             Err(error) => rejected.push(Rejection::new(index, RejectionCode::Malformed, error.to_string())),
         }
     }
-    let merged = replica.merge_changes(&changes, &request.replica_id).await?;
+    let merged = replica.merge_changes(peer, &changes, &request.replica_id).await?;
     rejected.extend(merged.rejected.into_iter().map(|rejection| Rejection {
         index: places[rejection.index],
         ..rejection
@@ -159,6 +174,7 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
         node_id: replica.node_id().clone(),
         merged: merged.merged,
         conflicts: merged.conflicts,
+        skipped: merged.skipped,
         latest_hlc: latest,
         rejected,
     })

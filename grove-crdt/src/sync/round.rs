@@ -5,7 +5,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::NodeId,
     error::Error,
-    sync::{Letters, PeerState, Position, SyncReport, Transport, TransportError, TransportErrorKind, syncer::Settings},
+    sync::{
+        Letters, Peer, PeerState, Position, SyncReport, Transport, TransportError, TransportErrorKind, syncer::Settings,
+    },
 };
 
 /// How often a peer may turn out to have another database within one round. A real one does so once.
@@ -39,6 +41,8 @@ pub(super) enum Outcome {
 pub(crate) struct Round<'a> {
     pub(super) settings: &'a Settings,
     pub(super) peer: &'a dyn Transport,
+    /// The peer as hooks are told of it.
+    pub(super) who: Peer,
     /// Ends the waiting for the peer.
     stop: &'a CancellationToken,
     /// The name under which the peer is remembered together with the choice of tables.
@@ -86,6 +90,7 @@ impl<'a> Round<'a> {
         Ok(Self {
             settings,
             peer,
+            who: Peer::new(peer.name()),
             stop,
             scope,
             saved: state.clone(),
@@ -143,6 +148,7 @@ impl<'a> Round<'a> {
                 ),
             });
         }
+        self.who.node = Some(node.clone());
         let known = self.state.replica_id.get_or_insert_with(|| replica_id.to_owned());
         if known == replica_id && !restarted {
             return Ok(Outcome::Done);

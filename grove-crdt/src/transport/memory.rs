@@ -27,6 +27,7 @@ use crate::{
 pub struct MemoryTransport {
     name: String,
     replica: Replica,
+    asker: Peer,
 }
 
 impl MemoryTransport {
@@ -36,7 +37,16 @@ impl MemoryTransport {
         Self {
             name: format!("memory:{}", replica.node_id()),
             replica: replica.clone(),
+            asker: Peer::new("memory"),
         }
+    }
+
+    /// Whom the other side takes the asker for, as an authenticator would name them: what they may read and write, and what
+    /// hooks are told. Somebody of the name `memory` who may speak for any node, unless set.
+    #[must_use]
+    pub fn asking_as(mut self, peer: Peer) -> Self {
+        self.asker = peer;
+        self
     }
 
     /// What arrives of `message` on the other side.
@@ -88,14 +98,14 @@ impl Transport for MemoryTransport {
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullResponse, TransportError> {
-        let (replica, request) = (self.replica.clone(), self.carry(request)?);
-        self.ask(async move { respond::pull(&replica, &asker(), &request).await })
+        let (replica, asker, request) = (self.replica.clone(), self.asker.clone(), self.carry(request)?);
+        self.ask(async move { respond::pull(&replica, &asker, &request).await })
             .await
     }
 
     async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError> {
-        let (replica, request) = (self.replica.clone(), self.carry(request)?);
-        self.ask(async move { respond::push(&replica, &asker(), &request).await })
+        let (replica, asker, request) = (self.replica.clone(), self.asker.clone(), self.carry(request)?);
+        self.ask(async move { respond::push(&replica, &asker, &request).await })
             .await
     }
 
@@ -107,16 +117,11 @@ impl Transport for MemoryTransport {
 #[async_trait]
 impl StreamingTransport for MemoryTransport {
     async fn stream(&self, request: &StreamRequest) -> Result<EventStream, TransportError> {
-        let subscription = respond::stream(&self.replica, &asker(), request).await;
+        let subscription = respond::stream(&self.replica, &self.asker, request).await;
         let subscription = subscription.map_err(|refusal| self.refused(&refusal))?;
         let this = self.clone();
         Ok(Box::pin(subscription.filter_map(move |frame| {
             std::future::ready(this.event(frame).transpose())
         })))
     }
-}
-
-/// Nobody has authenticated who asks, so they may speak for any node.
-fn asker() -> Peer {
-    Peer::new("memory")
 }

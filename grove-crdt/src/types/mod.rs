@@ -20,6 +20,7 @@
 //!   elements of both count; of two `lww` values the newer stays.
 //! - A cell of a lower epoch than the head's is gone; one of a higher epoch waits for its head.
 
+mod altered;
 mod cell;
 mod counter;
 mod encode;

@@ -230,6 +230,11 @@ impl Record {
         self.merge([Change::Cell(key, cell)]);
     }
 
+    /// What is at a place: its cell, be it one that waits for its head, or what the birth contributes.
+    pub(crate) fn at(&self, key: &CellKey) -> Option<Cell> {
+        self.cells.get(key).cloned().or_else(|| self.current(key))
+    }
+
     /// The state at a place of the living record: its cell, or what its birth contributes.
     fn current(&self, key: &CellKey) -> Option<Cell> {
         let head = self.head.as_ref()?;
