@@ -8,6 +8,7 @@ use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
     entity::{CrdtEntity, Registry, Table},
     error::Error,
+    presence::{Board, PresenceLimits},
     replica::{Core, Replica, core::Parts, guard::NodeGuard, lease, upgrade},
     store::{
         catalog::{self, Catalog},
@@ -28,6 +29,7 @@ pub struct ReplicaBuilder {
     max_drift: Duration,
     tombstone_ttl: Duration,
     node_lease: Duration,
+    presence: PresenceLimits,
 }
 
 impl ReplicaBuilder {
@@ -39,6 +41,7 @@ impl ReplicaBuilder {
             max_drift: Duration::from_mins(1),
             tombstone_ttl: Duration::from_hours(168),
             node_lease: Duration::from_secs(30),
+            presence: PresenceLimits::default(),
         }
     }
 
@@ -68,6 +71,12 @@ impl ReplicaBuilder {
     /// held by a file lock, which ends with the process.
     pub fn node_lease(mut self, lease: Duration) -> Self {
         self.node_lease = lease.max(Duration::from_secs(1));
+        self
+    }
+
+    /// How long presences stand, and how many and how large they may be; see [`PresenceLimits`] for what holds unless set.
+    pub fn presence(mut self, limits: PresenceLimits) -> Self {
+        self.presence = limits;
         self
     }
 
@@ -123,6 +132,7 @@ impl ReplicaBuilder {
             None => opened.guard,
         };
         let core = Core::new(Parts {
+            presence: Board::new(node.clone(), self.presence),
             clock: Clock::new(node, self.wall, self.max_drift, opened.newest_clock.as_ref()),
             replica_id: opened.replica_id,
             numbering: opened.numbering,

@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     entity::Registry,
     error::Error,
+    presence::Board,
     replica::{guard::NodeGuard, session::Session},
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     #[expect(dead_code, reason = "read by tombstone expiry")]
     pub tombstone_ttl: Duration,
     pub commits: watch::Sender<u64>,
+    pub presence: Board,
     parkings: Parkings,
     /// Where among the parked rows to go on trying, when there are more than are tried at once.
     pub parked_turn: AtomicUsize,
@@ -116,6 +118,7 @@ pub(super) struct Parts {
     pub server: Server,
     pub tombstone_ttl: Duration,
     pub busy_timeout: Duration,
+    pub presence: Board,
     pub catalog: Catalog,
     pub has_parked: bool,
     pub guard: NodeGuard,
@@ -132,6 +135,7 @@ impl Core {
             server: parts.server,
             tombstone_ttl: parts.tombstone_ttl,
             commits: watch::Sender::new(0),
+            presence: parts.presence,
             parkings: Parkings::new(parts.has_parked),
             parked_turn: AtomicUsize::new(0),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
