@@ -46,11 +46,19 @@ impl ErrorAnswer {
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is `pull` and `push` here")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is `pull`, `push` and `presence` here",
+        )
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use POST")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "use a method that the header `allow` names",
+        )
     }
 
     pub(super) fn too_large(message: impl Into<String>) -> Self {
@@ -82,6 +90,8 @@ impl From<Refusal> for ErrorAnswer {
             Refusal::BadRequest(_) | Refusal::UnknownTable(_) => StatusCode::BAD_REQUEST,
             Refusal::WrongNode { .. } | Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
             Refusal::NodeConflict(_) => StatusCode::CONFLICT,
+            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::LimitReached(_) => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Internal(cause) => return Self::internal(cause),
         };
         Self::new(status, refusal.code(), refusal.to_string())

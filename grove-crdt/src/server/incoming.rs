@@ -45,8 +45,7 @@ async fn take<T: DeserializeOwned>(
     body: &mut BodyDataStream,
     server: &SyncServer,
 ) -> Result<Incoming<T>, ErrorAnswer> {
-    check_version(&head.headers)?;
-    let peer = server.authenticator().authenticate(head).await?;
+    let peer = name(head, server).await?;
     check_type(&head.headers)?;
     let encoding = Encoding::of(&head.headers)?;
     let limits = server.limits();
@@ -54,6 +53,12 @@ async fn take<T: DeserializeOwned>(
     let text = encoding.decode(read(body, limits.body).await?, limits.body)?;
     let request = json::read(&text, limits.values)?;
     Ok(Incoming { peer, request })
+}
+
+/// Names the peer of a request that speaks this version of the protocol.
+pub(super) async fn name(head: &Parts, server: &SyncServer) -> Result<Peer, ErrorAnswer> {
+    check_version(&head.headers)?;
+    Ok(server.authenticator().authenticate(head).await?)
 }
 
 /// A request without the header is taken as one of this version.

@@ -21,6 +21,8 @@
 //! |---|---|---|
 //! | `POST /pull` | [`PullRequest`](crate::sync::PullRequest) | [`PullResponse`](crate::sync::PullResponse) |
 //! | `POST /push` | [`PushRequest`](crate::sync::PushRequest) | [`PushResponse`](crate::sync::PushResponse) |
+//! | `POST /presence` | [`PresenceRequest`](crate::sync::PresenceRequest) | [`PresenceResponse`](crate::sync::PresenceResponse) |
+//! | `GET /presence?topic=…` | | [`TopicPresences`](crate::sync::TopicPresences) |
 //!
 //! Bodies are JSON, compressed with gzip or zstd if the other side likes. Every error is an
 //! [`ErrorBody`](crate::sync::ErrorBody):
@@ -33,6 +35,7 @@
 //! | 404, 405 | `not_found`, `method_not_allowed` |
 //! | 409 | `node_conflict` |
 //! | 413, 415 | `too_large`, `unsupported_media_type` |
+//! | 429 | `limit_reached` |
 //! | 500 | `internal`: what went wrong is logged, and not told |
 
 mod auth;
@@ -43,8 +46,10 @@ mod error;
 mod incoming;
 mod json;
 mod limits;
+mod presence;
 mod pull;
 mod push;
+mod query;
 mod router;
 
 pub use auth::{AllowAnonymous, AuthError, Authenticator};

@@ -5,10 +5,10 @@ use tower_http::compression::CompressionLayer;
 
 use crate::{
     replica::Replica,
-    server::{Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, pull::pull, push::push},
+    server::{Authenticator, Limits, SyncServerBuilder, error::ErrorAnswer, presence, pull::pull, push::push},
 };
 
-/// Answers pulls and pushes over HTTP; see the [module](crate::server) for the routes.
+/// Answers pulls, pushes and presence over HTTP; see the [module](crate::server) for the routes.
 #[derive(Clone)]
 pub struct SyncServer(Arc<Inner>);
 
@@ -36,6 +36,7 @@ impl SyncServer {
         Router::new()
             .route("/pull", post(pull))
             .route("/push", post(push))
+            .route("/presence", post(presence::tell).get(presence::ask))
             .method_not_allowed_fallback(async || ErrorAnswer::method_not_allowed())
             .fallback(async || ErrorAnswer::not_found())
             .layer(CompressionLayer::new())

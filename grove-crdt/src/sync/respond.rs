@@ -15,6 +15,8 @@ use crate::{
     },
 };
 
+pub use crate::sync::presence::{presence, presence_stream, presences};
+
 /// Why a request as a whole was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,6 +41,12 @@ pub enum Refusal {
     /// The peer may not be told of a table.
     #[error("this peer may not read table `{0}`")]
     Forbidden(String),
+    /// The request carries more than is taken at once.
+    #[error("{0}")]
+    TooLarge(String),
+    /// As many are here as there may be. It may be otherwise later.
+    #[error("{0}")]
+    LimitReached(String),
     /// This side failed.
     #[error(transparent)]
     Internal(#[from] crate::error::Error),
@@ -141,15 +149,8 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
 }
 
 /// Lets a request in, or says why not: one node id is one writer, on one database.
-async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) -> Result<(), Refusal> {
-    if let Some(bound) = &peer.node
-        && bound != node
-    {
-        return Err(Refusal::WrongNode {
-            bound: bound.clone(),
-            claimed: node.clone(),
-        });
-    }
+pub(super) async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) -> Result<(), Refusal> {
+    check_bound(peer, node)?;
     if node.is_baseline() || replica_id.is_empty() || replica_id.len() > 64 {
         return Err(Refusal::BadRequest(
             "`node_id` and `replica_id` must name the asking replica".into(),
@@ -177,6 +178,16 @@ async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) 
         Some(_) => Err(Refusal::NodeConflict(format!(
             "node id `{node}` is used by another database already; give this one an id of its own, or have the server forget the other (`Replica::forget_node`)"
         ))),
+    }
+}
+
+pub(super) fn check_bound(peer: &Peer, node: &NodeId) -> Result<(), Refusal> {
+    match &peer.node {
+        Some(bound) if bound != node => Err(Refusal::WrongNode {
+            bound: bound.clone(),
+            claimed: node.clone(),
+        }),
+        _ => Ok(()),
     }
 }
 

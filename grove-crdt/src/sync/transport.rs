@@ -5,7 +5,10 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub use crate::error::{TransportError, TransportErrorKind};
-use crate::sync::{PullRequest, PullResponse, PushRequest, PushResponse};
+use crate::sync::{
+    NOT_SUPPORTED, PresenceRequest, PresenceResponse, PullRequest, PullResponse, PushRequest, PushResponse,
+    TopicPresences,
+};
 
 /// A way to one peer. Object safe; implement it to carry the protocol over something else, with the `async-trait`
 /// crate. The other end answers with [`respond`](crate::sync::respond).
@@ -23,4 +26,25 @@ pub trait Transport: Send + Sync + fmt::Debug {
 
     /// Delivers changes.
     async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError>;
+
+    /// Tells who is present. A transport that carries none need not have it.
+    async fn presence(&self, request: &PresenceRequest) -> Result<PresenceResponse, TransportError> {
+        let _ = request;
+        Err(no_presence(self.name()))
+    }
+
+    /// Asks who is present under a topic. A transport that carries none need not have it.
+    async fn presences(&self, topic: &str) -> Result<TopicPresences, TransportError> {
+        let _ = topic;
+        Err(no_presence(self.name()))
+    }
+}
+
+fn no_presence(peer: &str) -> TransportError {
+    TransportError {
+        peer: peer.to_owned(),
+        kind: TransportErrorKind::Refused,
+        code: Some(NOT_SUPPORTED.to_owned()),
+        message: "the transport carries no presence".into(),
+    }
 }

@@ -4,8 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     replica::Replica,
     sync::{
-        Peer, PullRequest, PullResponse, PushRequest, PushResponse, Refusal, Transport, TransportError,
-        TransportErrorKind, respond,
+        Peer, PresenceRequest, PresenceResponse, PullRequest, PullResponse, PushRequest, PushResponse, Refusal,
+        TopicPresences, Transport, TransportError, TransportErrorKind, respond,
     },
 };
 
@@ -58,7 +58,7 @@ impl MemoryTransport {
 
     fn refused(&self, refusal: &Refusal) -> TransportError {
         let kind = match refusal {
-            Refusal::Internal(_) => TransportErrorKind::Unavailable,
+            Refusal::Internal(_) | Refusal::LimitReached(_) => TransportErrorKind::Unavailable,
             _ => TransportErrorKind::Refused,
         };
         self.failure(kind, Some(refusal.code()), refusal.to_string())
@@ -90,6 +90,17 @@ impl Transport for MemoryTransport {
         let (replica, request) = (self.replica.clone(), self.carry(request)?);
         self.ask(async move { respond::push(&replica, &asker(), &request).await })
             .await
+    }
+
+    async fn presence(&self, request: &PresenceRequest) -> Result<PresenceResponse, TransportError> {
+        let (replica, request) = (self.replica.clone(), self.carry(request)?);
+        self.ask(async move { respond::presence(&replica, &asker(), &request).await })
+            .await
+    }
+
+    async fn presences(&self, topic: &str) -> Result<TopicPresences, TransportError> {
+        let answer = respond::presences(&self.replica, &asker(), topic);
+        self.carry(&answer.map_err(|refusal| self.refused(&refusal))?)
     }
 }
 
