@@ -3,6 +3,7 @@
 //! A [`Syncer`] pulls a peer's changes page by page from where it stopped last time, merges them, and pushes its own.
 //! The answering side is [`respond`], which knows no HTTP; a [`Transport`] carries requests there.
 
+mod announcer;
 mod builder;
 mod code;
 mod cursor;
@@ -18,15 +19,17 @@ mod retry;
 mod round;
 mod syncer;
 mod transport;
+mod word;
 
 pub(crate) use crate::store::peers::{PeerState, Position};
 pub use crate::{
     change::{Change, Rejection, RejectionCode},
     replica::Peer,
 };
+pub use announcer::Announcer;
 pub use builder::SyncerBuilder;
 pub use code::PROTOCOL_HEADER;
-pub(crate) use code::{NOT_SUPPORTED, TOO_LARGE};
+pub(crate) use code::{LIMIT_REACHED, NOT_SUPPORTED, TOO_LARGE};
 pub use local::DeadLetter;
 pub(crate) use local::{Direction, Letters, Retry};
 pub use presence::{NodePresence, PresenceRequest, PresenceResponse, PresenceStream, TopicPresences};
