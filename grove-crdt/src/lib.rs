@@ -61,6 +61,7 @@
 //! - [`SyncServer`](server::SyncServer) answers over HTTP, as an axum router.
 //! - [`Replica::adopt`] lets rows join that were there before; [`Replica::parked`] and [`Replica::dead_letters`] tell what
 //!   waits and why; [`Replica::inspect`] shows a record.
+//! - [`presence`] tells who is here, and what they are doing, while they do.
 //! - [`hooks`] are for entities with an `ActiveModelBehavior` of your own.
 //!
 //! # Features
@@ -95,6 +96,7 @@ pub mod hooks;
 #[cfg(feature = "migration")]
 pub mod migration;
 pub mod prelude;
+pub mod presence;
 mod replica;
 #[cfg(feature = "server")]
 pub mod server;

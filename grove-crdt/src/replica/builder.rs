@@ -8,6 +8,7 @@ use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
     entity::{CrdtEntity, Registry, Table},
     error::Error,
+    presence::{Board, PresenceLimits},
     replica::{Core, HookChain, Replica, SyncHook, core::Parts, guard::NodeGuard, lease, news, upgrade},
     store::{
         catalog::{self, Catalog},
@@ -30,6 +31,7 @@ pub struct ReplicaBuilder {
     node_lease: Duration,
     poll_interval: Duration,
     hooks: HookChain,
+    presence: PresenceLimits,
 }
 
 impl ReplicaBuilder {
@@ -43,6 +45,7 @@ impl ReplicaBuilder {
             node_lease: Duration::from_secs(30),
             poll_interval: Duration::from_secs(1),
             hooks: HookChain::default(),
+            presence: PresenceLimits::default(),
         }
     }
 
@@ -87,6 +90,12 @@ impl ReplicaBuilder {
     /// they are given.
     pub fn hook(mut self, hook: impl SyncHook) -> Self {
         self.hooks.add(hook);
+        self
+    }
+
+    /// How long presences stand, and how many and how large they may be; see [`PresenceLimits`] for what holds unless set.
+    pub fn presence(mut self, limits: PresenceLimits) -> Self {
+        self.presence = limits;
         self
     }
 
@@ -142,6 +151,7 @@ impl ReplicaBuilder {
             None => opened.guard,
         };
         let core = Core::new(Parts {
+            presence: Board::new(node.clone(), self.presence),
             clock: Clock::new(node, self.wall, self.max_drift, opened.newest_clock.as_ref()),
             replica_id: opened.replica_id,
             numbering: opened.numbering,

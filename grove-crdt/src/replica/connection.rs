@@ -10,6 +10,7 @@ use crate::{
     clock::NodeId,
     entity::CrdtEntity,
     error::Error,
+    presence::Presences,
     replica::{
         Core, ReplicaBuilder, ReplicaTransaction, Untracked,
         adopt::Adopt,
@@ -61,6 +62,12 @@ impl Replica {
     #[must_use]
     pub fn replica_id(&self) -> &str {
         &self.core.replica_id
+    }
+
+    /// Who is present, by topic: to join, and to be told of others.
+    #[must_use]
+    pub fn presence(&self) -> Presences {
+        Presences::new(self.core.presence.clone())
     }
 
     /// The way around capture: what is written through it is not recorded. [`adopt`](Self::adopt) finds it afterwards.

@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     entity::Registry,
     error::Error,
+    presence::Board,
     replica::{HookChain, guard::NodeGuard, news::Bulletin, session::Session},
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
@@ -32,6 +33,7 @@ pub(crate) struct Core {
     pub tombstone_ttl: Duration,
     pub commits: watch::Sender<u64>,
     pub(super) bulletin: Bulletin,
+    pub presence: Board,
     parkings: Parkings,
     /// Where among the parked rows to go on trying, when there are more than are tried at once.
     pub parked_turn: AtomicUsize,
@@ -119,6 +121,7 @@ pub(super) struct Parts {
     pub tombstone_ttl: Duration,
     pub busy_timeout: Duration,
     pub poll_interval: Duration,
+    pub presence: Board,
     pub catalog: Catalog,
     pub has_parked: bool,
     pub guard: NodeGuard,
@@ -137,6 +140,7 @@ impl Core {
             tombstone_ttl: parts.tombstone_ttl,
             commits: watch::Sender::new(0),
             bulletin: Bulletin::new(parts.poll_interval),
+            presence: parts.presence,
             parkings: Parkings::new(parts.has_parked),
             parked_turn: AtomicUsize::new(0),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),

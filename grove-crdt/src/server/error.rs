@@ -69,7 +69,7 @@ impl ErrorAnswer {
         Self::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            "there is `pull`, `push` and `stream` here",
+            "there is `pull`, `push`, `stream` and `presence` here",
         )
     }
 
@@ -77,7 +77,7 @@ impl ErrorAnswer {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "use POST for `pull` and `push`, GET for `stream`",
+            "use a method that the header `allow` names",
         )
     }
 
@@ -152,6 +152,8 @@ impl From<Refusal> for ErrorAnswer {
             Refusal::BadRequest(_) | Refusal::UnknownTable(_) => StatusCode::BAD_REQUEST,
             Refusal::WrongNode { .. } | Refusal::Forbidden(_) | Refusal::Hook(_) => StatusCode::FORBIDDEN,
             Refusal::NodeConflict(_) => StatusCode::CONFLICT,
+            Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::LimitReached(_) => StatusCode::TOO_MANY_REQUESTS,
             Refusal::Internal(cause) => return Self::internal(cause),
         };
         Self::new(status, refusal.code().to_owned(), refusal.to_string())

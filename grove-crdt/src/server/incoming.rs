@@ -30,9 +30,8 @@ impl FromRequestParts<SyncServer> for Caller {
     type Rejection = ErrorAnswer;
 
     async fn from_request_parts(head: &mut Parts, server: &SyncServer) -> Result<Self, ErrorAnswer> {
-        check_version(&head.headers)?;
         Ok(Self {
-            peer: server.identify(head).await?,
+            peer: name(head, server).await?,
         })
     }
 }
@@ -65,8 +64,7 @@ async fn take<T: DeserializeOwned>(
     deadline: Instant,
     server: &SyncServer,
 ) -> Result<Incoming<T>, ErrorAnswer> {
-    check_version(&head.headers)?;
-    let peer = server.identify(head).await?;
+    let peer = name(head, server).await?;
     check_type(&head.headers)?;
     let encoding = Encoding::of(&head.headers)?;
     let limits = server.limits();
@@ -77,6 +75,12 @@ async fn take<T: DeserializeOwned>(
     let text = encoding.decode(body, limits.body)?;
     let request = json::read(&text, limits.values)?;
     Ok(Incoming { peer, request })
+}
+
+/// Names the peer of a request that speaks this version of the protocol.
+async fn name(head: &Parts, server: &SyncServer) -> Result<Peer, ErrorAnswer> {
+    check_version(&head.headers)?;
+    server.identify(head).await
 }
 
 /// A request without the header is taken as one of this version.

@@ -22,6 +22,8 @@
 //! | `POST /pull` | [`PullRequest`](crate::sync::PullRequest) | [`PullResponse`](crate::sync::PullResponse) |
 //! | `POST /push` | [`PushRequest`](crate::sync::PushRequest) | [`PushResponse`](crate::sync::PushResponse) |
 //! | `GET /stream` | [`StreamRequest`](crate::sync::StreamRequest) in the URL | server-sent events: [`PullResponse`](crate::sync::PullResponse)s as they come |
+//! | `POST /presence` | [`PresenceRequest`](crate::sync::PresenceRequest) | [`PresenceResponse`](crate::sync::PresenceResponse) |
+//! | `GET /presence?topic=…` | | [`TopicPresences`](crate::sync::TopicPresences) |
 //!
 //! Bodies are JSON, compressed with gzip or zstd if the other side likes. Every error is an
 //! [`ErrorBody`](crate::sync::ErrorBody):
@@ -35,7 +37,7 @@
 //! | 409 | `node_conflict` |
 //! | 413, 415 | `too_large`, `unsupported_media_type` |
 //! | 408 | `timeout` |
-//! | 429 | `rate_limited`, `too_many_streams` |
+//! | 429 | `limit_reached`, `rate_limited`, `too_many_streams` |
 //! | 500 | `internal`: what went wrong is logged, and not told |
 //! | 503 | `busy`, `shutting_down` |
 
@@ -49,8 +51,10 @@ mod identify;
 mod incoming;
 mod json;
 mod limits;
+mod presence;
 mod pull;
 mod push;
+mod query;
 mod rate;
 mod router;
 mod running;

@@ -15,6 +15,7 @@ use crate::{
         Authenticator, Limits, SyncServerBuilder,
         error::ErrorAnswer,
         identify::Door,
+        presence,
         pull::pull,
         push::push,
         running::{self, Running},
@@ -24,7 +25,7 @@ use crate::{
     sync::Peer,
 };
 
-/// Answers pulls, pushes and streams over HTTP; see the [module](crate::server) for the routes.
+/// Answers pulls, pushes, streams and presence over HTTP; see the [module](crate::server) for the routes.
 #[derive(Clone)]
 pub struct SyncServer(Arc<Inner>);
 
@@ -80,6 +81,7 @@ impl SyncServer {
             .route("/pull", post(pull))
             .route("/push", post(push))
             .route("/stream", get(stream))
+            .route("/presence", post(presence::tell).get(presence::ask))
             .route_layer(from_fn_with_state(self.clone(), running::count))
             .method_not_allowed_fallback(async || ErrorAnswer::method_not_allowed())
             .fallback(async || ErrorAnswer::not_found())

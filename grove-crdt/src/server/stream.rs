@@ -1,19 +1,18 @@
 use std::convert::Infallible;
 
 use axum::{
-    extract::{Query, State, rejection::QueryRejection},
-    http::HeaderMap,
+    extract::State,
+    http::{HeaderMap, request::Parts},
     response::{
         IntoResponse,
         sse::{Event, KeepAlive, Sse},
     },
 };
 use futures_util::StreamExt as _;
-use serde::Deserialize;
 
 use crate::{
-    clock::NodeId,
-    server::{SyncServer, error::ErrorAnswer, incoming::Caller},
+    error::Error,
+    server::{Limits, SyncServer, error::ErrorAnswer, incoming::Caller, query::Query},
     sync::{Refusal, StreamFrame, StreamRequest, respond},
 };
 
@@ -23,37 +22,13 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// What nginx and those like it go by.
 const NOT_BUFFERED: &str = "x-accel-buffering";
 
-/// What stands in the URL.
-#[derive(Debug, Deserialize)]
-pub(super) struct StreamQuery {
-    /// Separated by commas.
-    tables: String,
-    cursor: Option<String>,
-    node_id: Option<NodeId>,
-    replica_id: Option<String>,
-    limit: Option<usize>,
-}
-
 /// `GET /stream`
 pub(super) async fn stream(
     State(server): State<SyncServer>,
     caller: Caller,
-    headers: HeaderMap,
-    query: Result<Query<StreamQuery>, QueryRejection>,
+    head: Parts,
 ) -> Result<impl IntoResponse, ErrorAnswer> {
-    let Query(query) = query.map_err(|error| ErrorAnswer::bad_request(error.body_text()))?;
-    let request = StreamRequest {
-        tables: query.tables.split(',').map(str::to_owned).collect(),
-        cursor: last_event_id(&headers)?.or(query.cursor),
-        node_id: query.node_id,
-        replica_id: query.replica_id,
-        limit: Some(server.limits().page_for(query.limit)),
-    };
-    if query.limit == Some(0) {
-        return Err(ErrorAnswer::bad_request(
-            "an event of no changes would never get anywhere",
-        ));
-    }
+    let request = read(&head, server.limits())?;
     let permit = server.streams().admit(&caller.peer)?;
     let (replica, name) = (server.replica().clone(), caller.peer.name.clone());
     let opening = async move { respond::stream(&replica, &caller.peer, &request).await };
@@ -67,6 +42,37 @@ pub(super) async fn stream(
     let keep_alive = KeepAlive::new().interval(server.keep_alive());
     // Some proxies collect answers before they pass them on, unless told not to.
     Ok(([(NOT_BUFFERED, "no")], Sse::new(events).keep_alive(keep_alive)))
+}
+
+/// What is asked for, in the URL and the header.
+fn read(head: &Parts, limits: &Limits) -> Result<StreamRequest, ErrorAnswer> {
+    let query = Query::of(&head.uri)?;
+    let owned = |name| Ok::<_, ErrorAnswer>(query.one(name)?.map(str::to_owned));
+    let tables = query
+        .one("tables")?
+        .ok_or_else(|| ErrorAnswer::bad_request("say which tables: `?tables=…,…`"))?;
+    let limit = query.one("limit")?.map(str::parse).transpose();
+    let limit = limit.map_err(|_| ErrorAnswer::bad_request("`limit` is no number"))?;
+    if limit == Some(0) {
+        return Err(ErrorAnswer::bad_request(
+            "an event of no changes would never get anywhere",
+        ));
+    }
+    let node = query.one("node_id")?.map(str::parse).transpose();
+    Ok(StreamRequest {
+        tables: tables.split(',').map(str::to_owned).collect(),
+        cursor: last_event_id(&head.headers)?.or(owned("cursor")?),
+        node_id: node.map_err(|error: Error| ErrorAnswer::bad_request(error.to_string()))?,
+        replica_id: owned("replica_id")?,
+        limit: Some(limits.page_for(limit)),
+        topics: query.one("topics")?.map(topics),
+    })
+}
+
+/// Topics separated by commas; none when there is nothing.
+fn topics(text: &str) -> Vec<String> {
+    let topics = text.split(',').filter(|topic| !topic.is_empty());
+    topics.map(str::to_owned).collect()
 }
 
 /// A cursor that a reconnecting client repeats is newer than the one in the URL it first asked with.

@@ -8,6 +8,12 @@ pub const PROTOCOL_HEADER: &str = "grove-protocol";
 /// The code of the answer when a body, or a page, is larger than the other side takes.
 pub(crate) const TOO_LARGE: &str = "too_large";
 
+/// The code of the answer when there are as many of something as there may be.
+pub(crate) const LIMIT_REACHED: &str = "limit_reached";
+
+/// The code of a transport's own answer to what it can't carry.
+pub(crate) const NOT_SUPPORTED: &str = "not_supported";
+
 impl Refusal {
     /// The refusal's code as it stands on the wire.
     #[must_use]
@@ -19,6 +25,8 @@ impl Refusal {
             Self::UnknownTable(_) => "unknown_table",
             Self::Forbidden(_) => "forbidden",
             Self::Hook(error) => error.code(),
+            Self::TooLarge(_) => TOO_LARGE,
+            Self::LimitReached(_) => LIMIT_REACHED,
             Self::Internal(_) => "internal",
         }
     }

@@ -4,17 +4,21 @@
 //! Rounds and the stream share the cursor that is remembered of the peer. A page from the stream is merged only when it
 //! goes on exactly where the cursor stands; when a round, or another process, has moved it, the stream is opened
 //! anew from there. So nothing is skipped, and nothing merged twice.
+//!
+//! While a stream is open, presence goes along: what the peer tells of others shows here, and it is told of this node.
 
-use std::time::Duration;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::NodeId,
     error::Error,
+    presence::PresenceRelay,
     replica::News,
     sync::{
-        Letters, PullResponse, StreamEvent, StreamRequest, SyncReport, TransportErrorKind,
+        Announcer, Letters, PullResponse, StreamEvent, StreamRequest, SyncReport, Transport, TransportErrorKind,
         line::{Line, Step},
         round::{Ahead, Extent, Outcome, Round},
         syncer::{Peer, Settings},
@@ -32,6 +36,7 @@ pub(super) async fn keep_up(settings: &Settings, peer: &Peer, interval: Duration
         line: Line::to(&*peer.transport),
         reachable: false,
         ahead: None,
+        company: None,
     };
     while !stop.is_cancelled() {
         let next_round = Instant::now() + live.pause();
@@ -50,6 +55,32 @@ struct Live<'a> {
     /// Whether the peer has answered last. While it has not, commits are not pushed one by one.
     reachable: bool,
     ahead: Option<Ahead>,
+    company: Option<Company>,
+}
+
+/// Presence, while a stream is open: what the peer tells of others, and telling it of this node's own.
+struct Company {
+    relay: PresenceRelay,
+    announcing: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Company {
+    fn of(settings: &Settings, transport: &Arc<dyn Transport>, node: NodeId, stop: &CancellationToken) -> Self {
+        let announcer = Announcer::over(&settings.replica, transport.clone()).retry(settings.retry.clone());
+        let stop = stop.clone();
+        Self {
+            relay: settings.replica.presence().relay(node),
+            announcing: Box::pin(async move { announcer.run(stop).await }),
+        }
+    }
+}
+
+/// Goes on telling the peer who is present here, while there is a stream.
+async fn announce(company: &mut Option<Company>) {
+    match company {
+        Some(company) => company.announcing.as_mut().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl<'a> Live<'a> {
@@ -91,6 +122,7 @@ impl<'a> Live<'a> {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep_until(next_round) => return,
+                () = announce(&mut self.company) => return,
                 () = self.news.changed(), if self.reachable => self.push().await,
                 step = self.line.next() => match step {
                     Step::IsDown => self.open_line().await,
@@ -100,12 +132,19 @@ impl<'a> Live<'a> {
                             self.push().await;
                         }
                     }
+                    Step::Event(StreamEvent::Presence(item)) => {
+                        if let Some(company) = &mut self.company {
+                            company.relay.apply(item);
+                        }
+                    }
                     Step::Event(StreamEvent::Changes(page)) => {
+                        self.meet(&page);
                         if self.take(page).await == Outcome::Forgotten {
                             return;
                         }
                     }
                     Step::Lost(error) => {
+                        self.company = None;
                         tracing::debug!(%error, "the stream is lost");
                         let again = self.interval;
                         let refused = error.kind == TransportErrorKind::Refused;
@@ -117,11 +156,19 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// With a stream comes its company, once it is known who streams.
+    fn meet(&mut self, page: &PullResponse) {
+        let Peer { transport, .. } = self.peer;
+        self.company
+            .get_or_insert_with(|| Company::of(self.settings, transport, page.node_id.clone(), self.stop));
+    }
+
     /// Opens the stream where the last round, or the stream before, has ended.
     async fn open_line(&mut self) {
         let replica = &self.settings.replica;
         match self.begin(Letters::None).await {
             Ok(round) => self.line.open(StreamRequest {
+                topics: None,
                 tables: self.settings.tables.clone(),
                 cursor: round.state.cursor,
                 node_id: Some(replica.node_id().clone()),
@@ -164,7 +211,7 @@ impl<'a> Live<'a> {
             }
         };
         if !self.line.is_at(round.state.cursor.as_deref()) {
-            self.line.reopen();
+            self.reopen();
             return Outcome::Done;
         }
         let outcome = round.take_streamed(page).await;
@@ -172,7 +219,7 @@ impl<'a> Live<'a> {
         match outcome {
             Ok(Outcome::Done) => self.line.has_come_to(cursor),
             Ok(Outcome::Forgotten) => {
-                self.line.reopen();
+                self.reopen();
                 return Outcome::Forgotten;
             }
             Err(error) => self.gave_up(&error),
@@ -180,8 +227,14 @@ impl<'a> Live<'a> {
         Outcome::Done
     }
 
+    fn reopen(&mut self) {
+        self.line.reopen();
+        self.company = None;
+    }
+
     /// Leaves the stream alone for a while.
     fn gave_up(&mut self, error: &Error) {
+        self.company = None;
         self.failed(&SyncReport::default(), error);
         let Settings { retry, jitter, .. } = self.settings;
         self.line.reopen_after(|failures| retry.backoff(jitter, failures));

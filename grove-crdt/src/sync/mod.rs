@@ -3,6 +3,7 @@
 //! A [`Syncer`] pulls a peer's changes page by page from where it stopped last time, merges them, and pushes its own.
 //! The answering side is [`respond`], which knows no HTTP; a [`Transport`] carries requests there.
 
+mod announcer;
 mod builder;
 mod code;
 mod cursor;
@@ -12,6 +13,7 @@ mod line;
 mod live;
 mod local;
 mod outgoing;
+mod presence;
 mod protocol;
 mod pull;
 mod push;
@@ -22,17 +24,20 @@ mod round;
 mod subscription;
 mod syncer;
 mod transport;
+mod word;
 
 pub(crate) use crate::store::peers::{PeerState, Position};
 pub use crate::{
     change::{Change, Rejection, RejectionCode},
     replica::{HookError, MergeEvent, OutboundPage, Peer, SyncHook},
 };
+pub use announcer::Announcer;
 pub use builder::SyncerBuilder;
 pub use code::PROTOCOL_HEADER;
-pub(crate) use code::TOO_LARGE;
+pub(crate) use code::{LIMIT_REACHED, NOT_SUPPORTED, TOO_LARGE};
 pub use local::DeadLetter;
 pub(crate) use local::{Direction, Letters, Retry};
+pub use presence::{NodePresence, PresenceRequest, PresenceResponse, PresenceStream, TopicPresences};
 pub use protocol::{
     ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse, StreamRequest,
 };

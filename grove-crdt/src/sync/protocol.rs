@@ -101,6 +101,8 @@ pub struct StreamRequest {
     pub replica_id: Option<String>,
     /// How many changes an event has at most; the answerer may give fewer. When absent, the answerer chooses.
     pub limit: Option<usize>,
+    /// The topics to be told of who is present; all that the asker may be told of, when absent.
+    pub topics: Option<Vec<String>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -15,6 +15,8 @@ use crate::{
     },
 };
 
+pub use crate::sync::presence::{presence, presence_stream, presences};
+
 /// Why a request as a whole was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,6 +44,12 @@ pub enum Refusal {
     /// A hook refuses to tell what was asked for.
     #[error("{}", .0.message())]
     Hook(#[from] HookError),
+    /// The request carries more than is taken at once.
+    #[error("{0}")]
+    TooLarge(String),
+    /// As many are here as there may be. It may be otherwise later.
+    #[error("{0}")]
+    LimitReached(String),
     /// This side failed.
     #[error(transparent)]
     Internal(#[from] crate::error::Error),
@@ -104,23 +112,20 @@ pub(super) async fn answer(
     })
 }
 
-/// Opens a stream: what a pull would answer, page after page, and then what is committed, as it is. The first event comes at
-/// once, with no changes when there are none. The subscription reads the database from tasks of its own, and goes on until
+/// Opens a stream: what a pull would answer, page after page, and then what is committed, as it is; and who is present. The
+/// first event comes at once, with no changes when there are none. The subscription reads the database from tasks of its own, and goes on until
 /// it is dropped.
 ///
 /// # Errors
 ///
-/// As for [`pull`]; and a database that is named without its node.
+/// As for [`pull`] and [`presence_stream`]; and a database that is named without its node.
 pub async fn stream(replica: &Replica, peer: &Peer, request: &StreamRequest) -> Result<Subscription, Refusal> {
     check_tables(replica, peer, &request.tables)?;
-    match (&request.node_id, &request.replica_id) {
-        (Some(node), Some(database)) => admit(replica, peer, node, database).await?,
-        (Some(node), None) => check_bound(peer, node)?,
-        (None, None) => {}
-        (None, Some(_)) => {
-            return Err(Refusal::BadRequest("name `node_id` with `replica_id`".into()));
-        }
+    let (node, database) = (request.node_id.as_ref(), request.replica_id.as_deref());
+    if node.is_none() && database.is_some() {
+        return Err(Refusal::BadRequest("name `node_id` with `replica_id`".into()));
     }
+    let presence = presence_stream(replica, peer, node, database, request.topics.as_deref()).await?;
     let history = History::load(&replica.core.db).await.map_err(Error::from)?;
     let (position, restarted) = position(replica, &history, request.cursor.as_deref())?;
     let start = Start {
@@ -131,7 +136,7 @@ pub async fn stream(replica: &Replica, peer: &Peer, request: &StreamRequest) -> 
         restarted,
         largest_page: request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE),
     };
-    Ok(Subscription::begin(replica, start))
+    Ok(Subscription::begin(replica, start, presence))
 }
 
 /// Answers a push. Each change is judged alone; one of a table that the peer may not write is refused.
@@ -197,7 +202,7 @@ fn check_tables(replica: &Replica, peer: &Peer, tables: &[String]) -> Result<(),
 }
 
 /// Lets a request in, or says why not: one node id is one writer, on one database.
-async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) -> Result<(), Refusal> {
+pub(super) async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) -> Result<(), Refusal> {
     check_bound(peer, node)?;
     if node.is_baseline() || replica_id.is_empty() || replica_id.len() > 64 {
         return Err(Refusal::BadRequest(
@@ -229,7 +234,7 @@ async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) 
     }
 }
 
-fn check_bound(peer: &Peer, node: &NodeId) -> Result<(), Refusal> {
+pub(super) fn check_bound(peer: &Peer, node: &NodeId) -> Result<(), Refusal> {
     match &peer.node {
         Some(bound) if bound != node => Err(Refusal::WrongNode {
             bound: bound.clone(),

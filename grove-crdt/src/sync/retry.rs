@@ -92,7 +92,7 @@ impl RetryPolicy {
     }
 
     /// The longest pause after so many failures.
-    fn pause(&self, failed: u32) -> Duration {
+    pub(super) fn pause(&self, failed: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(failed.saturating_sub(1));
         self.first_pause.saturating_mul(doubled).min(self.max_pause)
     }

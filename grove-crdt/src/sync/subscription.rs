@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -8,15 +9,21 @@ use tokio::sync::mpsc;
 
 use crate::{
     error::Error,
+    presence::PresenceItem,
     replica::Replica,
     sync::{
-        PullResponse, Refusal, StreamEvent,
+        PresenceStream, PullResponse, Refusal, StreamEvent,
         feed::{Feed, Start},
     },
 };
 
 /// The kind of the events that hold changes.
 const CHANGES: &str = "changes";
+/// The kind of those that tell who is present.
+const PRESENCE: &str = "presence";
+
+/// The most bytes of presences in one event, about.
+const PRESENCE_PART: usize = 256 << 10;
 
 /// The events for one subscriber of a replica, in the order in which they are to be sent; see
 /// [`respond::stream`](crate::sync::respond::stream). It ends only with an error, and stops when it is dropped.
@@ -29,11 +36,11 @@ pub struct Subscription(mpsc::Receiver<Result<StreamFrame, Refusal>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamFrame {
-    /// What kind of event it is: `changes`.
+    /// What kind of event it is: `changes` or `presence`.
     pub event: &'static str,
-    /// Where to go on after it: a cursor.
+    /// Where to go on after it, of `changes`: a cursor.
     pub id: Option<String>,
-    /// JSON on one line: of `changes`, a [`PullResponse`].
+    /// JSON on one line: of `changes`, a [`PullResponse`]; of `presence`, a [`PresenceItem`].
     pub data: String,
 }
 
@@ -44,6 +51,16 @@ impl StreamFrame {
         Ok(Self {
             event: CHANGES,
             id: Some(answer.cursor.clone()),
+            data,
+        })
+    }
+
+    fn presence(item: &PresenceItem) -> Result<Self, Error> {
+        let data = serde_json::to_string(item)
+            .map_err(|error| Error::Invalid(format!("presences can't be written as JSON: {error}")))?;
+        Ok(Self {
+            event: PRESENCE,
+            id: None,
             data,
         })
     }
@@ -58,32 +75,45 @@ impl StreamEvent {
     pub fn parse(event: &str, data: &str) -> Result<Option<Self>, serde_json::Error> {
         match event {
             CHANGES => serde_json::from_str(data).map(|page| Some(Self::Changes(page))),
+            PRESENCE => serde_json::from_str(data).map(|item| Some(Self::Presence(item))),
             _ => Ok(None),
         }
     }
 }
 
 impl Subscription {
-    pub(super) fn begin(replica: &Replica, start: Start) -> Self {
+    pub(super) fn begin(replica: &Replica, start: Start, presence: PresenceStream) -> Self {
         let feed = Feed::new(replica, start);
         let (sender, receiver) = mpsc::channel(1);
         // A task of its own, since the subscriber may go at any time, and a statement is not to be cut off.
-        tokio::spawn(feed_on(feed, sender));
+        tokio::spawn(feed_on(feed, presence, sender));
         Self(receiver)
     }
 }
 
-async fn feed_on(mut feed: Feed, sender: mpsc::Sender<Result<StreamFrame, Refusal>>) {
+async fn feed_on(mut feed: Feed, mut presence: PresenceStream, sender: mpsc::Sender<Result<StreamFrame, Refusal>>) {
+    // Changes come first: they tell who answers.
+    let mut told = false;
+    let mut presences = VecDeque::new();
     while let Ok(room) = sender.reserve().await {
         let frame = loop {
-            tokio::select! {
-                () = feed.wait() => {}
-                () = sender.closed() => return,
+            if let Some(item) = presences.pop_front() {
+                break StreamFrame::presence(&item).map_err(Refusal::from);
             }
-            match feed.read().await {
-                Ok(Some(frame)) => break Ok(frame),
-                Ok(None) => {}
-                Err(refusal) => break Err(refusal),
+            tokio::select! {
+                () = feed.wait() => match feed.read().await {
+                    Ok(Some(frame)) => {
+                        told = true;
+                        break Ok(frame);
+                    }
+                    Ok(None) => {}
+                    Err(refusal) => break Err(refusal),
+                },
+                item = presence.next(), if told => match item {
+                    Some(item) => presences.extend(item.parts(PRESENCE_PART)),
+                    None => return,
+                },
+                () = sender.closed() => return,
             }
         };
         let failed = frame.is_err();

@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use futures_util::Stream;
 
 pub use crate::error::{TransportError, TransportErrorKind};
-use crate::sync::{PullRequest, PullResponse, PushRequest, PushResponse, StreamRequest};
+use crate::presence::PresenceItem;
+use crate::sync::{
+    NOT_SUPPORTED, PresenceRequest, PresenceResponse, PullRequest, PullResponse, PushRequest, PushResponse,
+    StreamRequest, TopicPresences,
+};
 
 /// A way to one peer. Object safe; implement it to carry the protocol over something else, with the `async-trait`
 /// crate. The other end answers with [`respond`](crate::sync::respond).
@@ -29,6 +33,18 @@ pub trait Transport: Send + Sync + fmt::Debug {
     fn streaming(&self) -> Option<&dyn StreamingTransport> {
         None
     }
+
+    /// Tells who is present. A transport that carries none need not have it.
+    async fn presence(&self, request: &PresenceRequest) -> Result<PresenceResponse, TransportError> {
+        let _ = request;
+        Err(no_presence(self.name()))
+    }
+
+    /// Asks who is present under a topic. A transport that carries none need not have it.
+    async fn presences(&self, topic: &str) -> Result<TopicPresences, TransportError> {
+        let _ = topic;
+        Err(no_presence(self.name()))
+    }
 }
 
 /// A way to one peer over which it tells by itself what happens there. Return `Some(self)` from
@@ -49,4 +65,15 @@ pub type EventStream = Pin<Box<dyn Stream<Item = Result<StreamEvent, TransportEr
 pub enum StreamEvent {
     /// Changes, as a pull would have answered them.
     Changes(PullResponse),
+    /// Who is present, and what becomes of it.
+    Presence(PresenceItem),
+}
+
+fn no_presence(peer: &str) -> TransportError {
+    TransportError {
+        peer: peer.to_owned(),
+        kind: TransportErrorKind::Refused,
+        code: Some(NOT_SUPPORTED.to_owned()),
+        message: "the transport carries no presence".into(),
+    }
 }

@@ -5,8 +5,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     replica::Replica,
     sync::{
-        EventStream, Peer, PullRequest, PullResponse, PushRequest, PushResponse, Refusal, StreamEvent, StreamFrame,
-        StreamRequest, StreamingTransport, Transport, TransportError, TransportErrorKind, respond,
+        EventStream, Peer, PresenceRequest, PresenceResponse, PullRequest, PullResponse, PushRequest, PushResponse,
+        Refusal, StreamEvent, StreamFrame, StreamRequest, StreamingTransport, TopicPresences, Transport,
+        TransportError, TransportErrorKind, respond,
     },
 };
 
@@ -75,7 +76,7 @@ impl MemoryTransport {
 
     fn refused(&self, refusal: &Refusal) -> TransportError {
         let kind = match refusal {
-            Refusal::Internal(_) => TransportErrorKind::Unavailable,
+            Refusal::Internal(_) | Refusal::LimitReached(_) => TransportErrorKind::Unavailable,
             _ => TransportErrorKind::Refused,
         };
         self.failure(kind, Some(refusal.code()), refusal.to_string())
@@ -111,6 +112,17 @@ impl Transport for MemoryTransport {
 
     fn streaming(&self) -> Option<&dyn StreamingTransport> {
         Some(self)
+    }
+
+    async fn presence(&self, request: &PresenceRequest) -> Result<PresenceResponse, TransportError> {
+        let (replica, asker, request) = (self.replica.clone(), self.asker.clone(), self.carry(request)?);
+        self.ask(async move { respond::presence(&replica, &asker, &request).await })
+            .await
+    }
+
+    async fn presences(&self, topic: &str) -> Result<TopicPresences, TransportError> {
+        let answer = respond::presences(&self.replica, &self.asker, topic);
+        self.carry(&answer.map_err(|refusal| self.refused(&refusal))?)
     }
 }
 

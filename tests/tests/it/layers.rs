@@ -7,9 +7,10 @@ use std::{
 };
 
 /// A module may use those before it.
-const LAYERS: [&str; 9] = [
+const LAYERS: [&str; 10] = [
     "clock",
     "change",
+    "presence",
     "types",
     "entity",
     "store",

@@ -19,6 +19,7 @@ mod merge;
 mod migrations;
 mod notes;
 mod open;
+mod presence;
 mod quickstart;
 mod schemas;
 mod servers;

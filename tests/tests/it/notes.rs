@@ -59,6 +59,12 @@ pub async fn replica(node: &str) -> Replica {
     builder(node).open(prepared(new_database().await).await).await.unwrap()
 }
 
+/// The same, set up as the test likes.
+pub async fn replica_with(node: &str, set_up: impl FnOnce(ReplicaBuilder) -> ReplicaBuilder) -> Replica {
+    let db = prepared(new_database().await).await;
+    set_up(builder(node)).open(db).await.unwrap()
+}
+
 /// The same, on this database, which has been written to or not.
 pub async fn replica_in(database: &TestDatabase, node: &str) -> Replica {
     let db = database.connect().await;

@@ -38,6 +38,7 @@ pub(super) fn write_query(url: &mut Url, request: &StreamRequest) {
         ("node_id", request.node_id.as_ref().map(ToString::to_string)),
         ("replica_id", request.replica_id.clone()),
         ("limit", request.limit.map(|limit| limit.to_string())),
+        ("topics", request.topics.as_ref().map(|topics| topics.join(","))),
     ];
     for (name, value) in optional {
         if let Some(value) = value {

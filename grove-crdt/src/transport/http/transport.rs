@@ -11,8 +11,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     error::Error,
     sync::{
-        EventStream, PROTOCOL_HEADER, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse,
-        StreamRequest, StreamingTransport, TOO_LARGE, Transport, TransportError, TransportErrorKind,
+        EventStream, PROTOCOL_HEADER, PROTOCOL_VERSION, PresenceRequest, PresenceResponse, PullRequest, PullResponse,
+        PushRequest, PushResponse, StreamRequest, StreamingTransport, TOO_LARGE, TopicPresences, Transport,
+        TransportError, TransportErrorKind,
     },
     transport::http::{answer, events},
 };
@@ -176,6 +177,15 @@ impl HttpTransport {
         answer::read(&self.name, response, self.max_answer).await
     }
 
+    async fn get<A: DeserializeOwned>(&self, url: Url) -> Result<A, TransportError> {
+        let mut headers = self.headers.clone();
+        headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL_VERSION));
+        let request = self.client.get(url).headers(headers).timeout(self.timeout);
+        let response = request.send().await;
+        let response = response.map_err(|error| answer::not_sent(&self.name, &error))?;
+        answer::read(&self.name, response, self.max_answer).await
+    }
+
     fn encode(&self, request: &impl Serialize) -> Result<(HeaderMap, Vec<u8>), TransportError> {
         let failure = |kind, code: Option<&str>, message| TransportError {
             peer: self.name.clone(),
@@ -237,6 +247,16 @@ impl Transport for HttpTransport {
 
     fn streaming(&self) -> Option<&dyn StreamingTransport> {
         Some(self)
+    }
+
+    async fn presence(&self, request: &PresenceRequest) -> Result<PresenceResponse, TransportError> {
+        self.post("presence", request).await
+    }
+
+    async fn presences(&self, topic: &str) -> Result<TopicPresences, TransportError> {
+        let mut url = endpoint(&self.base, "presence");
+        url.query_pairs_mut().append_pair("topic", topic);
+        self.get(url).await
     }
 }
 
