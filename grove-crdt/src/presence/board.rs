@@ -83,6 +83,22 @@ impl Board {
         })
     }
 
+    /// Remembers which database a node has, for as long as the node is here: those that move a cursor say who they are many
+    /// times a second.
+    pub(crate) fn note_database(&self, node: &NodeId, database: &str) {
+        self.change(|state, _| state.note_database(node, database));
+    }
+
+    /// Forgets which database a node has.
+    pub(crate) fn forget_database(&self, node: &NodeId) {
+        self.change(|state, _| state.forget_database(node));
+    }
+
+    /// Whether this is remembered to be a node's database.
+    pub(crate) fn has_database(&self, node: &NodeId, database: &str) -> bool {
+        self.change(|state, _| state.has_database(node, database))
+    }
+
     /// Takes what this node's own program says, for as long as the guard lives.
     ///
     /// # Errors

@@ -50,6 +50,8 @@ pub(super) struct State {
 struct Node {
     topics: BTreeSet<Topic>,
     connections: usize,
+    /// The database that was found to be the node's.
+    database: Option<String>,
 }
 
 impl State {
@@ -164,6 +166,28 @@ impl State {
             self.deadlines.remove(&(deadline, topic.clone(), node.clone()));
         }
         self.note(topic, node, before, after, expired);
+    }
+
+    /// Remembers which database a node has, for as long as the node is here.
+    pub(super) fn note_database(&mut self, node: &NodeId, database: &str) {
+        if let Some(known) = self.nodes.get_mut(node)
+            && known.database.as_deref() != Some(database)
+        {
+            known.database = Some(database.to_owned());
+        }
+    }
+
+    /// Forgets which database a node has.
+    pub(super) fn forget_database(&mut self, node: &NodeId) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.database = None;
+        }
+    }
+
+    /// Whether this is remembered to be a node's database.
+    pub(super) fn has_database(&self, node: &NodeId, database: &str) -> bool {
+        let known = self.nodes.get(node).and_then(|node| node.database.as_deref());
+        known == Some(database)
     }
 
     pub(super) fn connect(&mut self, node: &NodeId) {

@@ -125,9 +125,11 @@ impl Replica {
     ///
     /// The database fails.
     pub async fn forget_node(&self, node: &NodeId) -> Result<bool, Error> {
-        Ok(transact!(self.core, |tx| {
+        let known = transact!(self.core, |tx| {
             Ok(Ending::Commit(identity::forget_node(tx, node.as_str()).await?))
-        }))
+        });
+        self.core.presence.forget_database(node);
+        Ok(known)
     }
 
     /// The connection underneath. What is written through it is not recorded, and hooks of replicated entities refuse it.

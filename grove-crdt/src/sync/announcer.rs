@@ -154,7 +154,7 @@ impl Telling<'_> {
     async fn wait(&mut self) -> bool {
         let renew = async {
             if self.word.is_empty() {
-                std::future::pending().await;
+                std::future::pending::<()>().await;
             } else {
                 tokio::time::sleep_until(self.renew).await;
             }

@@ -60,12 +60,19 @@ pub struct NodePresence {
 /// A peer that speaks for another node, a node id that two databases use, a topic that is none or of a table that the peer
 /// may not read, too much data, a [limit](crate::presence::PresenceLimits) that would be passed; or the database fails.
 pub async fn presence(replica: &Replica, peer: &Peer, request: &PresenceRequest) -> Result<PresenceResponse, Refusal> {
-    admit_node(replica, peer, &request.node_id, request.replica_id.as_deref()).await?;
+    let board = &replica.core.presence;
+    let (node, database) = (&request.node_id, request.replica_id.as_deref());
+    check_bound(peer, node)?;
+    if !database.is_some_and(|database| board.has_database(node, database)) {
+        admit_node(replica, peer, node, database).await?;
+    }
     for topic in request.topics.keys() {
         check_topic(replica, peer, topic)?;
     }
-    let board = &replica.core.presence;
-    board.post(&request.node_id, &request.topics)?;
+    board.post(node, &request.topics)?;
+    if let Some(database) = database {
+        board.note_database(node, database);
+    }
     Ok(PresenceResponse {
         ttl_ms: u64::try_from(board.ttl().as_millis()).unwrap_or(u64::MAX),
     })

@@ -42,7 +42,8 @@ impl Word {
     /// What the peer does not know yet.
     pub(super) fn news(&self) -> Said {
         let mut said = self.standing();
-        said.retain(|topic, data| self.there.get(topic) != Some(data));
+        // A leave is always news: `there` has nothing that is known to be gone.
+        said.retain(|topic, data| data.is_none() || self.there.get(topic) != Some(data));
         said
     }
 

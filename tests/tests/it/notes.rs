@@ -65,6 +65,11 @@ pub async fn replica_with(node: &str, set_up: impl FnOnce(ReplicaBuilder) -> Rep
     set_up(builder(node)).open(db).await.unwrap()
 }
 
+/// The same, on this connection.
+pub async fn replica_on(db: DatabaseConnection, node: &str) -> Replica {
+    builder(node).open(prepared(db).await).await.unwrap()
+}
+
 /// The same, on this database, which has been written to or not.
 pub async fn replica_in(database: &TestDatabase, node: &str) -> Replica {
     let db = database.connect().await;

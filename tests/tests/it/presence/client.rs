@@ -126,7 +126,7 @@ impl Line {
 
 #[async_trait]
 impl Transport for Line {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "line"
     }
 
@@ -244,7 +244,7 @@ struct Old;
 
 #[async_trait]
 impl Transport for Old {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "old"
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use grove_crdt::presence::PresenceLimits;
+use grove_crdt_tests::Statements;
 use reqwest::{Method, header::ALLOW};
 use serde_json::json;
 
@@ -102,6 +103,32 @@ async fn a_node_with_a_database_is_spoken_for_by_that_database_only() {
     say(Some("")).await.is_error(400, "bad_request");
     say(Some(hub.replica.replica_id())).await.is_error(409, "node_conflict");
     assert_eq!(hub.there("doc"), [r#"edge "first""#]);
+}
+
+/// Those that move a cursor post many times a second.
+#[tokio::test]
+async fn the_database_is_asked_whose_a_node_is_once_while_the_node_is_here() {
+    let (db, statements) = Statements::of_new_database().await;
+    let replica = notes::replica_on(db, "hub").await;
+    let routes = SyncServer::builder(&replica).allow_anonymous().router();
+    let hub = Hub::at(replica, routes).await;
+    let say = |database: &str, data: Json| {
+        let body = json!({ "node_id": "edge", "replica_id": database, "topics": { "doc": data } });
+        Answer::to(hub.post(&body))
+    };
+    assert_eq!(say("first", json!(0)).await.status, 200);
+    statements.take();
+    for line in 1..10 {
+        assert_eq!(say("first", json!(line)).await.status, 200);
+    }
+    assert_eq!(statements.take(), [""; 0]);
+    say("second", json!(1)).await.is_error(409, "node_conflict");
+    assert_eq!(say("first", json!(null)).await.status, 200);
+    say("second", json!(1)).await.is_error(409, "node_conflict");
+    assert_eq!(say("first", json!(1)).await.status, 200);
+    hub.replica.forget_node(&"edge".parse().unwrap()).await.unwrap();
+    assert_eq!(say("second", json!(1)).await.status, 200);
+    say("first", json!(1)).await.is_error(409, "node_conflict");
 }
 
 #[tokio::test]
