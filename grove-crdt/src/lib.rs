@@ -62,6 +62,7 @@
 //! - [`Replica::adopt`] lets rows join that were there before; [`Replica::parked`] and [`Replica::dead_letters`] tell what
 //!   waits and why; [`Replica::inspect`] shows a record.
 //! - [`presence`] tells who is here, and what they are doing, while they do.
+//! - [`SyncHook`](sync::SyncHook)s see, alter, skip and refuse what is exchanged.
 //! - [`hooks`] are for entities with an `ActiveModelBehavior` of your own.
 //!
 //! # Features
@@ -121,3 +122,8 @@ pub use types::Kind;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The worked examples of hooks are compiled; the tests run them.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/hooks.md")]
+struct HooksGuide;

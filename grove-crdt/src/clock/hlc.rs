@@ -39,11 +39,12 @@ impl Hlc {
         }
     }
 
-    /// The next value after this one that `node` can have: it beats this one and, but for writes of the very same moment,
-    /// nothing that was written after it.
+    /// The next value after this one that `node` can have. It beats this one, and nothing that the writer of this one wrote
+    /// after it.
     pub(crate) fn just_above(&self, node: &NodeId) -> Self {
         let (ts, counter) = match (self.ts, self.counter) {
             (ts, _) if ts < 1 => (1, 0),
+            (ts, counter) if *node > self.node => (ts, counter),
             (ts, u32::MAX) => (ts + 1, 0),
             (ts, counter) => (ts, counter + 1),
         };
@@ -94,13 +95,17 @@ mod tests {
         let node = NodeId::stored("a").unwrap();
         for (value, next) in [
             (hlc(5, 7, "z"), hlc(5, 8, "a")),
+            (hlc(5, 7, "A"), hlc(5, 7, "a")),
+            (hlc(5, 7, "a"), hlc(5, 8, "a")),
             (hlc(5, u32::MAX, "z"), hlc(6, 0, "a")),
             (Hlc::baseline(), hlc(1, 0, "a")),
         ] {
             assert_eq!(value.just_above(&node), next);
             assert!(next > value && next.is_plausible());
         }
-        assert!(hlc(5, 7, "z").just_above(&node) < hlc(6, 0, "b"));
+        for writer in ["A", "z"] {
+            assert!(hlc(5, 7, writer).just_above(&node) < hlc(5, 8, writer));
+        }
     }
 
     #[test]

@@ -147,6 +147,7 @@ fn settle(
         }
         Ok(None) => {
             report.skipped += 1;
+            report.skipped_at.insert(index);
             return None;
         }
         Err(error) => Err(error),

@@ -37,6 +37,9 @@ pub struct MergeReport {
     pub parked: usize,
     /// Changes that a hook skipped.
     pub skipped: usize,
+    /// Their places.
+    #[serde(skip)]
+    pub(crate) skipped_at: BTreeSet<usize>,
     /// Changes that were refused.
     pub rejected: Vec<Rejection>,
 }
@@ -101,18 +104,27 @@ pub(crate) async fn merge(
     if written.is_some() {
         core.committed();
     }
+    let parked = match written {
+        Some(written) => settle_parked(core, written).await,
+        None => Ok(0),
+    };
+    // Whatever became of parked rows, the changes are committed.
     incoming::after_merge(core, peer, taken).await;
-    if let Some(written) = written {
-        if !written.failed.is_empty() {
-            core.parks();
-        }
-        if core.may_have_parked() {
-            parking::release(core, Occasion::Changed(written.tables)).await?;
-            report.parked = parking::count(core, &written.failed).await?;
-        }
-    }
+    report.parked = parked?;
     report.rejected.sort_by_key(|rejection| rejection.index);
     Ok(report)
+}
+
+/// Sees to the rows that were parked, or may be written now. Returns how many of those that were written wait all the same.
+async fn settle_parked(core: &std::sync::Arc<Core>, written: Written) -> Result<usize, Error> {
+    if !written.failed.is_empty() {
+        core.parks();
+    }
+    if !core.may_have_parked() {
+        return Ok(0);
+    }
+    parking::release(core, Occasion::Changed(written.tables)).await?;
+    parking::count(core, &written.failed).await
 }
 
 /// What a merge has written.

@@ -132,6 +132,7 @@ impl OutboundPage {
     }
 
     /// The changes, in commit order.
+    #[must_use]
     pub fn changes(&self) -> impl ExactSizeIterator<Item = &Change> {
         self.changes.iter().map(|(_, change)| change)
     }

@@ -261,19 +261,7 @@ pub(crate) fn bookkeeping(server: Server) -> Vec<(&'static str, TableCreateState
                 .primary_key(Index::create().col("table_name").col("pk"))
                 .take(),
         ),
-        (
-            DEAD_LETTERS,
-            create(DEAD_LETTERS)
-                .col(name("id").not_null().primary_key())
-                .col(name("direction").not_null())
-                .col(text("peer").not_null())
-                .col(name("code").not_null())
-                .col(text("message").not_null())
-                .col(later())
-                .col(text("change").not_null())
-                .col(ColumnDef::new("since").big_integer().not_null())
-                .take(),
-        ),
+        (DEAD_LETTERS, dead_letters(server)),
         (
             ADOPTIONS,
             create(ADOPTIONS)
@@ -293,6 +281,21 @@ pub(crate) fn bookkeeping(server: Server) -> Vec<(&'static str, TableCreateState
                 .take(),
         ),
     ]
+}
+
+fn dead_letters(server: Server) -> TableCreateStatement {
+    let text = |name| text(server, name);
+    let name = |name| key_text(server, name, MAX_NAME);
+    create(DEAD_LETTERS)
+        .col(name("id").not_null().primary_key())
+        .col(name("direction").not_null())
+        .col(text("peer").not_null())
+        .col(name("code").not_null())
+        .col(text("message").not_null())
+        .col(later())
+        .col(text("change").not_null())
+        .col(ColumnDef::new("since").big_integer().not_null())
+        .take()
 }
 
 #[cfg(test)]

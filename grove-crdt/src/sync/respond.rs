@@ -172,8 +172,9 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
     let taken = places
         .iter()
         .zip(&changes)
-        .filter(|(place, _)| !refused.contains(*place));
-    let latest = taken.map(|(_, change)| &change.hlc).max().cloned();
+        .enumerate()
+        .filter(|(index, (place, _))| !refused.contains(*place) && !merged.skipped_at.contains(index));
+    let latest = taken.map(|(_, (_, change))| &change.hlc).max().cloned();
     Ok(PushResponse {
         replica_id: replica.replica_id().to_owned(),
         node_id: replica.node_id().clone(),

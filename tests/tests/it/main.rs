@@ -11,6 +11,7 @@ mod concurrency;
 mod crash;
 mod databases;
 mod exact;
+mod hooks;
 mod http;
 mod inspect;
 mod layers;
