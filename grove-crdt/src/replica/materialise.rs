@@ -76,7 +76,7 @@ pub(crate) async fn materialise(
         let refused = work.parked.iter().filter(|row| row.table == *name);
         let refused = refused.map(|row| row.pk.as_str()).collect();
         let table = core.registry.require(name)?;
-        shown::note_differences(tx, &catalog, table, wanted, &refused).await?;
+        shown::note_differences(core, tx, &catalog, table, wanted, &refused).await?;
     }
     Ok(work.parked)
 }
