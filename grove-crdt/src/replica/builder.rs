@@ -8,7 +8,14 @@ use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
     entity::{CrdtEntity, Registry, Table},
     error::Error,
-    replica::{Core, Replica, core::Parts, guard::NodeGuard, lease, upgrade},
+    replica::{
+        Core, Replica,
+        core::Parts,
+        guard::NodeGuard,
+        lease,
+        occasion::{Due, Occasion},
+        upgrade,
+    },
     store::{
         catalog::{self, Catalog},
         dialect, driver, identity, inexact, parked, schema,
@@ -143,7 +150,17 @@ impl ReplicaBuilder {
                 return Err(error);
             }
         }
-        Ok(Replica { core: Arc::new(core) })
+        let core = Arc::new(core);
+        let anything = Occasion {
+            tables: core.registry.iter().map(|table| table.name.clone()).collect(),
+            others: true,
+            asked: false,
+        };
+        // The process before may have been killed after it removed what rows waited for.
+        if let Err(error) = Due::new(&core, anything).release().await {
+            tracing::warn!(%error, "parked rows could not be tried");
+        }
+        Ok(Replica { core })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     entity::Registry,
     error::Error,
-    replica::{guard::NodeGuard, session::Session},
+    replica::{guard::NodeGuard, occasion::Occasion, session::Session},
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub tombstone_ttl: Duration,
     pub commits: watch::Sender<u64>,
     parkings: Parkings,
+    /// After what nobody has tried the parked rows.
+    pub(super) untried: std::sync::Mutex<Occasion>,
     /// Where among the parked rows to go on trying, when there are more than are tried at once.
     pub parked_turn: AtomicUsize,
     catalog: RwLock<Option<Arc<Catalog>>>,
@@ -133,6 +135,7 @@ impl Core {
             tombstone_ttl: parts.tombstone_ttl,
             commits: watch::Sender::new(0),
             parkings: Parkings::new(parts.has_parked),
+            untried: std::sync::Mutex::default(),
             parked_turn: AtomicUsize::new(0),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
             write_gate: Arc::new(Mutex::new(())),

@@ -1,6 +1,9 @@
 //! Taking over what other replicas did: one page is one transaction and a handful of statements per table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde::Serialize;
@@ -15,7 +18,8 @@ use crate::{
         judge::{Judged, judge},
         lock::lock,
         materialise::{Wanted, materialise},
-        parking::{self, Occasion},
+        occasion::{Due, Occasion},
+        parking,
     },
     store::{
         parked,
@@ -59,13 +63,13 @@ pub async fn merge_remote<E: CrdtEntity>(replica: &Replica, changes: &[Change]) 
 
 /// A table's share of a page.
 struct Share {
-    table: std::sync::Arc<Table>,
+    table: Arc<Table>,
     /// The changes of each record, with their places in the page.
     changes: BTreeMap<String, Vec<(usize, types::Change)>>,
 }
 
 /// Merges a page. `from` names the replica it came from, so that it is not sent back there.
-pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from: &str) -> Result<MergeReport, Error> {
+pub(crate) async fn merge(core: &Arc<Core>, changes: &[Change], from: &str) -> Result<MergeReport, Error> {
     let mut report = MergeReport::default();
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
     for (index, change) in changes.iter().enumerate() {
@@ -97,10 +101,11 @@ pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from:
         if !written.failed.is_empty() {
             core.parks();
         }
-        if core.may_have_parked() {
-            parking::release(core, Occasion::Changed(written.tables)).await?;
-            report.parked = parking::count(core, &written.failed).await?;
-        }
+        written.due.release().await?;
+        report.parked = parking::count(core, &written.failed).await?;
+    } else {
+        // It may have come before, from one who was cut off.
+        Due::left(core).release().await?;
     }
     report.rejected.sort_by_key(|rejection| rejection.index);
     Ok(report)
@@ -108,15 +113,15 @@ pub(crate) async fn merge(core: &std::sync::Arc<Core>, changes: &[Change], from:
 
 /// What a merge has written.
 struct Written {
-    /// The tables whose rows have changed.
-    tables: BTreeSet<String>,
+    /// That the rows have changed.
+    due: Due,
     /// The rows that the database did not take.
     failed: BTreeSet<(String, String)>,
 }
 
 /// `None` when there was nothing to write.
 async fn merge_shares(
-    core: &Core,
+    core: &Arc<Core>,
     tx: &DatabaseTransaction,
     shares: &BTreeMap<String, Share>,
     from: &str,
@@ -161,7 +166,12 @@ async fn merge_shares(
     for (table, batch, seen) in batches {
         shadow::write(tx, table, locked.version, &batch, seen).await?;
     }
-    Ok(Some(Written { tables, failed }))
+    let occasion = Occasion {
+        tables,
+        ..Occasion::default()
+    };
+    let due = Due::new(core, occasion);
+    Ok(Some(Written { due, failed }))
 }
 
 /// Joins the changes of one record, refusing those that can't be true.

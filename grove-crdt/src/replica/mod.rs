@@ -30,6 +30,7 @@ mod made_keys;
 mod materialise;
 mod merge;
 mod moved;
+mod occasion;
 mod parking;
 mod peer;
 mod placeholders;
