@@ -34,6 +34,8 @@ pub(crate) struct Wanted {
     pub record: Record,
     /// The fields to write; all of them when absent, or when the row is new.
     pub fields: Option<BTreeSet<String>>,
+    /// Whether the row is parked, so that there may be notes on what it shows instead.
+    pub waited: bool,
 }
 
 /// Writes the rows of `wanted`, by table. Returns those that can't be as they should.
@@ -76,7 +78,7 @@ pub(crate) async fn materialise(
         let refused = work.parked.iter().filter(|row| row.table == *name);
         let refused = refused.map(|row| row.pk.as_str()).collect();
         let table = core.registry.require(name)?;
-        shown::note_differences(core, tx, &catalog, table, wanted, &refused).await?;
+        shown::note_differences(tx, &catalog, table, wanted, &refused).await?;
     }
     Ok(work.parked)
 }

@@ -258,8 +258,10 @@ async fn write_rows(
     for row in &waiting {
         // A parked row lacks more than what changed now.
         let rows = wanted.get_mut(&row.table).into_iter().flatten();
-        rows.filter(|wanted| wanted.pk == row.pk)
-            .for_each(|wanted| wanted.fields = None);
+        for wanted in rows.filter(|wanted| wanted.pk == row.pk) {
+            wanted.fields = None;
+            wanted.waited = true;
+        }
     }
     let failed = materialise(core, tx, wanted).await?;
     let keys: BTreeSet<_> = failed.iter().map(|row| (row.table.clone(), row.pk.clone())).collect();
@@ -282,6 +284,7 @@ fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wan
             pk,
             record: after,
             fields: None,
+            waited: false,
         });
     }
     let fields: BTreeSet<_> = table
@@ -293,5 +296,6 @@ fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wan
         pk,
         record: after,
         fields: Some(fields),
+        waited: false,
     })
 }

@@ -204,6 +204,7 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
             pk: pk.clone(),
             record: table.records.get(pk).cloned().unwrap_or_default(),
             fields: None,
+            waited: true,
         });
         wanted.insert(name.clone(), rows.collect());
     }
