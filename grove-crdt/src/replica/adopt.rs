@@ -260,6 +260,7 @@ async fn record_rows(
                     pk: pk.clone(),
                     record: after.clone(),
                     fields: None,
+                    waited: false,
                 });
             }
         } else if let Some(pending) = what_differs(table, &pk, before, &row, &mut after, &shown)? {

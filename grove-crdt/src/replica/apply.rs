@@ -79,13 +79,19 @@ impl Target<'_> {
             }
             // Cells of this life that came before its head would add to what was inserted.
         }
-        // Or the record lives though its row did not (it was parked): what was inserted is what it is to be.
+        // Or the record lives though its row did not (it was parked): what was inserted is what it is to be, and nothing in it
+        // is what was shown before.
+        let nothing = Inexact::default();
+        let target = Target {
+            shown: &nothing,
+            ..*self
+        };
         for (column, _, kind) in self.table.replicated() {
             let change = match kind {
                 Kind::Lww => FieldChange::Assigned,
                 Kind::Counter | Kind::Set => FieldChange::MadeSo,
             };
-            self.change(record, column, &change, Some(row), None)?;
+            target.change(record, column, &change, Some(row), None)?;
         }
         Ok(())
     }

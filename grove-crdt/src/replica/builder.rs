@@ -9,7 +9,14 @@ use crate::{
     entity::{CrdtEntity, Registry, Table},
     error::Error,
     presence::{Board, PresenceLimits},
-    replica::{Core, HookChain, Replica, SyncHook, core::Parts, guard::NodeGuard, lease, news, upgrade},
+    replica::{
+        Core, HookChain, Replica, SyncHook,
+        core::Parts,
+        guard::NodeGuard,
+        lease, news,
+        occasion::{Due, Occasion},
+        upgrade,
+    },
     store::{
         catalog::{self, Catalog},
         dialect, driver, identity, inexact, parked, schema,
@@ -176,6 +183,15 @@ impl ReplicaBuilder {
         }
         let core = Arc::new(core);
         news::tell_others(&core);
+        let anything = Occasion {
+            tables: core.registry.iter().map(|table| table.name.clone()).collect(),
+            others: true,
+            asked: false,
+        };
+        // The process before may have been killed after it removed what rows waited for.
+        if let Err(error) = Due::new(&core, anything).release().await {
+            tracing::warn!(%error, "parked rows could not be tried");
+        }
         Ok(Replica { core })
     }
 }

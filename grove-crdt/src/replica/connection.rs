@@ -17,7 +17,8 @@ use crate::{
         core::{Ending, transact},
         inspect::{self, Inspection},
         introduction::{self, Introduction},
-        parking::{self, Occasion, ParkedRow},
+        occasion::{Due, Occasion},
+        parking::{self, ParkedRow},
         session::Call,
         statement,
         transaction::run_alone,
@@ -108,14 +109,20 @@ impl Replica {
         parking::list(&self.core.db).await
     }
 
-    /// Tries to write the parked rows now, and returns how many could be. Merges and local writes do this by themselves;
+    /// Tries to write the parked rows now, and returns how many could be. Merges, local writes and opening do this by themselves;
     /// call it after the database was changed [untracked](Self::untracked).
     ///
     /// # Errors
     ///
     /// The database fails.
     pub async fn release_parked(&self) -> Result<usize, Error> {
-        parking::release(&self.core, Occasion::Asked).await
+        let asked = Occasion {
+            asked: true,
+            ..Occasion::default()
+        };
+        // Also those that others have parked.
+        self.core.parks();
+        Due::new(&self.core, asked).release().await
     }
 
     /// Forgets which database speaks for a node id, so that another one may: after a node was set up anew under its old

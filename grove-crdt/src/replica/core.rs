@@ -16,7 +16,7 @@ use crate::{
     entity::Registry,
     error::Error,
     presence::Board,
-    replica::{HookChain, guard::NodeGuard, news::Bulletin, session::Session},
+    replica::{HookChain, guard::NodeGuard, news::Bulletin, occasion::Occasion, session::Session},
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(super) bulletin: Bulletin,
     pub presence: Board,
     parkings: Parkings,
+    /// After what nobody has tried the parked rows.
+    pub(super) untried: std::sync::Mutex<Occasion>,
     /// Where among the parked rows to go on trying, when there are more than are tried at once.
     pub parked_turn: AtomicUsize,
     catalog: RwLock<Option<Arc<Catalog>>>,
@@ -142,6 +144,7 @@ impl Core {
             bulletin: Bulletin::new(parts.poll_interval),
             presence: parts.presence,
             parkings: Parkings::new(parts.has_parked),
+            untried: std::sync::Mutex::default(),
             parked_turn: AtomicUsize::new(0),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
             write_gate: Arc::new(Mutex::new(())),

@@ -14,12 +14,12 @@ use crate::{
     error::Error,
     replica::{
         apply::apply,
-        effect::{Effect, Pending},
+        effect::{Effect, Pending, field_value},
         session::Session,
         shown,
     },
     store::{
-        inexact::Inexact,
+        inexact::{self, Inexact},
         row,
         shadow::{self, Seen},
         version::Numbering,
@@ -63,10 +63,16 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         read_missing_rows(tx, &mut share, &records.records).await?;
         newest = newest.max(records.newest);
         any_parked = any_parked.or(records.any_parked);
-        let changed = share.rows.iter().filter(|(_, pending)| pending.changed.is_some());
-        let rows = changed.filter_map(|(pk, pending)| Some((pk, records.records.get(pk)?, pending.row.as_ref()?)));
+        let shown = if core.may_have_parked() {
+            // All there are: what was noted of a row that waits may hold no longer.
+            inexact::load(tx, &share.table, &pks).await?
+        } else {
+            let changed = share.rows.iter().filter(|(_, pending)| pending.changed.is_some());
+            let rows = changed.filter_map(|(pk, pending)| Some((pk, records.records.get(pk)?, pending.row.as_ref()?)));
+            shown::notes_on(core, tx, &share.table, rows).await?
+        };
         loaded.push(Loaded {
-            shown: shown::notes_on(core, tx, &share.table, rows).await?,
+            shown,
             share,
             records: records.records,
             seen: records.seen,
@@ -82,7 +88,10 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     let version = Numbering::after(taken, newest);
     let mut wrote = false;
     for loaded in &loaded {
-        let batch = batch(tx.get_database_backend(), loaded, &at)?;
+        let (batch, outdated) = batch(tx.get_database_backend(), loaded, &at)?;
+        if core.may_have_parked() {
+            inexact::forget_fields(tx, &loaded.share.table, &outdated).await?;
+        }
         if !batch.is_empty() {
             shadow::write(tx, &loaded.share.table, version, &batch, &loaded.seen).await?;
             wrote = true;
@@ -136,11 +145,13 @@ async fn read_missing_rows(
     Ok(())
 }
 
-fn batch(backend: DbBackend, loaded: &Loaded, at: &Hlc) -> Result<shadow::Batch, Error> {
+/// What is to be written to the shadow; and the fields, with the keys of their rows, that no longer show what was noted.
+fn batch(backend: DbBackend, loaded: &Loaded, at: &Hlc) -> Result<(shadow::Batch, Vec<(String, String)>), Error> {
     let Loaded {
         share, records, shown, ..
     } = loaded;
     let mut batch = shadow::Batch::default();
+    let mut outdated = Vec::new();
     for (pk, pending) in &share.rows {
         // Every key asked for comes back, empty when there is no such record.
         let Some(before) = records.get(pk) else { continue };
@@ -151,6 +162,29 @@ fn batch(backend: DbBackend, loaded: &Loaded, at: &Hlc) -> Result<shadow::Batch,
         if pending.began_born && (after != *before || before.head().is_some()) {
             batch.claim(backend, pk, &after);
         }
+        let noted = shown.fields(pk);
+        let over = noted.filter(|field| !is_still_shown(&share.table, pk, &after, pending, shown, field));
+        outdated.extend(over.map(|field| (pk.clone(), field.clone())));
     }
-    Ok(batch)
+    Ok((batch, outdated))
+}
+
+/// Whether a note on a field holds after what was done to its row. Where the row was not read, it does unless the field was
+/// written.
+fn is_still_shown(table: &Table, pk: &str, record: &Record, pending: &Pending, shown: &Inexact, field: &str) -> bool {
+    let Some(((column, _), kind)) = table.column(field).zip(table.kind_of(field)) else {
+        return false;
+    };
+    if !record.is_alive() {
+        return false;
+    }
+    let Some(row) = &pending.row else {
+        let changed = pending.changed.as_ref();
+        return changed.is_none_or(|changed| !changed.fields.contains_key(&column));
+    };
+    let recorded = record.value(field, kind).ok().flatten();
+    let stands = field_value(table, row, column).ok();
+    recorded
+        .zip(stands)
+        .is_some_and(|(recorded, stands)| shown.is_shown_as(pk, field, &recorded, &stands))
 }

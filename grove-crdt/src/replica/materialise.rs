@@ -34,6 +34,8 @@ pub(crate) struct Wanted {
     pub record: Record,
     /// The fields to write; all of them when absent, or when the row is new.
     pub fields: Option<BTreeSet<String>>,
+    /// Whether the row is parked, so that there may be notes on what it shows instead.
+    pub waited: bool,
 }
 
 /// Writes the rows of `wanted`, by table. Returns those that can't be as they should.

@@ -1,6 +1,9 @@
 //! Taking over what other replicas did: one page is one transaction and a handful of statements per table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde::Serialize;
@@ -16,7 +19,8 @@ use crate::{
         join::join,
         lock::lock,
         materialise::{Wanted, materialise},
-        parking::{self, Occasion},
+        occasion::{Due, Occasion},
+        parking,
     },
     store::{
         parked,
@@ -65,18 +69,13 @@ pub async fn merge_remote<E: CrdtEntity>(replica: &Replica, changes: &[Change]) 
 
 /// A table's share of a page.
 struct Share {
-    table: std::sync::Arc<Table>,
+    table: Arc<Table>,
     /// The changes of each record.
     changes: BTreeMap<String, Vec<Incoming>>,
 }
 
 /// Merges a page that a peer sent. `from` names the replica it came from, so that it is not sent back there.
-pub(crate) async fn merge(
-    core: &std::sync::Arc<Core>,
-    peer: &Peer,
-    changes: &[Change],
-    from: &str,
-) -> Result<MergeReport, Error> {
+pub(crate) async fn merge(core: &Arc<Core>, peer: &Peer, changes: &[Change], from: &str) -> Result<MergeReport, Error> {
     let page = Page { peer, changes, from };
     let mut report = MergeReport::default();
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();
@@ -104,10 +103,7 @@ pub(crate) async fn merge(
     if written.is_some() {
         core.committed();
     }
-    let parked = match written {
-        Some(written) => settle_parked(core, written).await,
-        None => Ok(0),
-    };
+    let parked = settle_parked(core, written).await;
     // Whatever became of parked rows, the changes are committed.
     incoming::after_merge(core, peer, taken).await;
     report.parked = parked?;
@@ -116,28 +112,30 @@ pub(crate) async fn merge(
 }
 
 /// Sees to the rows that were parked, or may be written now. Returns how many of those that were written wait all the same.
-async fn settle_parked(core: &std::sync::Arc<Core>, written: Written) -> Result<usize, Error> {
+async fn settle_parked(core: &Arc<Core>, written: Option<Written>) -> Result<usize, Error> {
+    let Some(written) = written else {
+        // It may have come before, from one who was cut off.
+        Due::left(core).release().await?;
+        return Ok(0);
+    };
     if !written.failed.is_empty() {
         core.parks();
     }
-    if !core.may_have_parked() {
-        return Ok(0);
-    }
-    parking::release(core, Occasion::Changed(written.tables)).await?;
+    written.due.release().await?;
     parking::count(core, &written.failed).await
 }
 
 /// What a merge has written.
 struct Written {
-    /// The tables whose rows have changed.
-    tables: BTreeSet<String>,
+    /// That the rows have changed.
+    due: Due,
     /// The rows that the database did not take.
     failed: BTreeSet<(String, String)>,
 }
 
 /// `None` when there was nothing to write.
 async fn merge_shares(
-    core: &Core,
+    core: &Arc<Core>,
     tx: &DatabaseTransaction,
     shares: &BTreeMap<String, Share>,
     page: Page<'_>,
@@ -188,7 +186,12 @@ async fn merge_shares(
     for (table, batch, seen) in batches {
         shadow::write(tx, table, locked.version, &batch, seen).await?;
     }
-    Ok(Some(Written { tables, failed }))
+    let occasion = Occasion {
+        tables,
+        ..Occasion::default()
+    };
+    let due = Due::new(core, occasion);
+    Ok(Some(Written { due, failed }))
 }
 
 fn is_same(incoming: &Incoming, key: &CellKey, content: &Content) -> bool {
@@ -221,8 +224,10 @@ async fn write_rows(
     for row in &waiting {
         // A parked row lacks more than what changed now.
         let rows = wanted.get_mut(&row.table).into_iter().flatten();
-        rows.filter(|wanted| wanted.pk == row.pk)
-            .for_each(|wanted| wanted.fields = None);
+        for wanted in rows.filter(|wanted| wanted.pk == row.pk) {
+            wanted.fields = None;
+            wanted.waited = true;
+        }
     }
     let failed = materialise(core, tx, wanted).await?;
     let keys: BTreeSet<_> = failed.iter().map(|row| (row.table.clone(), row.pk.clone())).collect();
@@ -245,6 +250,7 @@ fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wan
             pk,
             record: after,
             fields: None,
+            waited: false,
         });
     }
     let fields: BTreeSet<_> = table
@@ -256,5 +262,6 @@ fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wan
         pk,
         record: after,
         fields: Some(fields),
+        waited: false,
     })
 }

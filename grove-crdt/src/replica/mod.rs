@@ -36,6 +36,7 @@ mod materialise;
 mod merge;
 mod moved;
 mod news;
+mod occasion;
 mod parking;
 mod peer;
 mod placeholders;

@@ -15,6 +15,7 @@ use crate::{
         core::{Ending, transact},
         lock::{Locked, lock},
         materialise::{Wanted, materialise},
+        occasion::Occasion,
     },
     store::{
         catalog::Catalog,
@@ -108,48 +109,26 @@ pub(super) async fn park(core: &Core, tx: &DatabaseTransaction, rows: &[Parked])
     Ok(())
 }
 
-/// Why parked rows are tried again.
-#[derive(Clone, Debug)]
-pub(super) enum Occasion {
-    /// Rows of these tables changed.
-    Changed(BTreeSet<String>),
-    /// Tables changed that are not replicated.
-    OthersChanged,
-    /// Somebody asked.
-    Asked,
-}
-
 /// How many rows that wait for something else than a parent are tried on one occasion: each may take statements of its own,
 /// and the commit waits for them.
 const MAX_TRIED: usize = 200;
 
-/// Tries the parked rows whose obstacle may have gone, in transactions of its own: the locks that it takes are not those of
-/// the write that made it try. Returns how many rows are parked no longer.
-pub(super) async fn release(core: &Arc<Core>, occasion: Occasion) -> Result<usize, Error> {
-    let mut released = 0;
-    let mut occasion = occasion;
-    loop {
-        let (freed, parked) = transact!(core, |tx| {
-            let done = release_some(core, tx, &occasion).await?;
-            let nothing = done.0.is_empty() && !done.1;
-            Ok(if nothing {
-                Ending::RollBack(done)
-            } else {
-                Ending::Commit(done)
-            })
-        });
-        if parked {
-            core.parks();
-        }
-        if freed.is_empty() {
-            return Ok(released);
-        }
-        released += freed.len();
-        // What was freed may be what others wait for.
-        if !matches!(occasion, Occasion::Asked) {
-            occasion = Occasion::Changed(freed.into_iter().map(|row| row.table).collect());
-        }
+/// Tries the parked rows whose obstacle may have gone, in a transaction of its own: the locks that it takes are not those of
+/// the write that made it try. Returns those that are parked no longer.
+pub(super) async fn release(core: &Arc<Core>, occasion: &Occasion) -> Result<Vec<Parked>, Error> {
+    let (freed, parked) = transact!(core, |tx| {
+        let done = release_some(core, tx, occasion).await?;
+        let nothing = done.0.is_empty() && !done.1;
+        Ok(if nothing {
+            Ending::RollBack(done)
+        } else {
+            Ending::Commit(done)
+        })
+    });
+    if parked {
+        core.parks();
     }
+    Ok(freed)
 }
 
 /// How many of these rows, by table and key, are parked.
@@ -183,13 +162,12 @@ async fn release_some(
 
 /// The rows to try on an occasion: all that wait for a parent, and some of the others, going on where the last time ended.
 fn whose_turn_it_is(core: &Core, catalog: &Catalog, all: Vec<Parked>, occasion: &Occasion) -> Vec<Parked> {
-    let concerned = all.into_iter().filter(|row| match occasion {
-        Occasion::Changed(tables) => concerns(catalog, row, tables),
-        Occasion::OthersChanged => row.reason == Constraint::ForeignKey,
-        Occasion::Asked => true,
+    let concerned = all.into_iter().filter(|row| {
+        let may_be_a_parent = occasion.others && row.reason == Constraint::ForeignKey;
+        occasion.asked || may_be_a_parent || concerns(catalog, row, &occasion.tables)
     });
     let (mut turn, mut others): (Vec<_>, Vec<_>) = concerned.partition(|row| row.reason == Constraint::ForeignKey);
-    if others.len() > MAX_TRIED && !matches!(occasion, Occasion::Asked) {
+    if others.len() > MAX_TRIED && !occasion.asked {
         let from = core.parked_turn.fetch_add(MAX_TRIED, Ordering::Relaxed) % others.len();
         others.rotate_left(from);
         others.truncate(MAX_TRIED);
@@ -226,6 +204,7 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
             pk: pk.clone(),
             record: table.records.get(pk).cloned().unwrap_or_default(),
             fields: None,
+            waited: true,
         });
         wanted.insert(name.clone(), rows.collect());
     }

@@ -15,7 +15,7 @@ use crate::{
         announce::Announced,
         effect::Effect,
         flush,
-        parking::{self, Occasion},
+        occasion::{Due, Occasion},
         statement::{self, Verdict},
         watch,
     },
@@ -275,28 +275,26 @@ impl Session {
             .inspect_err(|error| self.poison_with(error))
     }
 
+    /// What parked rows may have waited for, to be asked for before the commit.
+    pub(super) fn due(&self) -> Due {
+        let mut log = self.log();
+        let occasion = Occasion {
+            tables: std::mem::take(&mut log.changed),
+            others: log.others_changed,
+            asked: false,
+        };
+        Due::new(&self.core, occasion)
+    }
+
     /// After the transaction was committed: tells who waits, and tries the rows that may have waited for it.
-    pub(crate) async fn committed(&self) {
+    pub(super) async fn committed(&self, due: Due) {
         drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner).take());
         if self.has_written() {
             self.core.committed();
         }
-        if !self.core.may_have_parked() {
-            return;
-        }
-        let (changed, others_changed) = {
-            let mut log = self.log();
-            (std::mem::take(&mut log.changed), log.others_changed)
-        };
-        let occasions = [
-            (!changed.is_empty()).then_some(Occasion::Changed(changed)),
-            others_changed.then_some(Occasion::OthersChanged),
-        ];
-        for occasion in occasions.into_iter().flatten() {
-            if let Err(error) = parking::release(&self.core, occasion).await {
-                // The transaction itself is committed; the rows stay parked until the next occasion.
-                tracing::warn!(%error, "parked rows could not be tried");
-            }
+        if let Err(error) = due.release().await {
+            // The transaction itself is committed; the rows stay parked until the next occasion.
+            tracing::warn!(%error, "parked rows could not be tried");
         }
     }
 

@@ -20,8 +20,8 @@ use crate::{
     types::{Kind, Record, canonical},
 };
 
-/// Notes what the columns of rows show that were to be written and differ from their records. `refused` are the keys of
-/// those that the database did not take.
+/// Notes what the columns of rows show that were to be written and differ from their records, in place of what was noted
+/// before of those that waited. `refused` are the keys of those that the database did not take.
 pub(super) async fn note_differences(
     tx: &DatabaseTransaction,
     catalog: &Catalog,
@@ -37,6 +37,9 @@ pub(super) async fn note_differences(
             value.is_some_and(|value| inexact::at_risk(backend, catalog, table, column, &value))
         })
     };
+    let waited = wanted.iter().filter(|wanted| wanted.waited);
+    let waited: Vec<_> = waited.map(|wanted| wanted.pk.clone()).collect();
+    inexact::forget(tx, table, &waited).await?;
     let mut doubtful = Vec::new();
     let mut keys = Vec::new();
     for wanted in wanted.iter().filter(|wanted| wanted.record.is_alive()) {

@@ -130,8 +130,9 @@ impl TransactionSession for ReplicaTransaction {
             tx.rollback().await?;
             return Err(error.into());
         }
+        let due = self.session.due();
         tx.commit().await?;
-        self.session.committed().await;
+        self.session.committed(due).await;
         Ok(())
     }
 

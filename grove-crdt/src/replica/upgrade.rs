@@ -110,6 +110,7 @@ pub(super) async fn show_new_fields(core: &Core, tx: &DatabaseTransaction, field
                 pk,
                 record,
                 fields: Some(BTreeSet::from([field.clone()])),
+                waited: false,
             })
             .collect();
         let failed = materialise(core, tx, BTreeMap::from([(table.name.clone(), wanted)])).await?;

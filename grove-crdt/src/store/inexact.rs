@@ -1,8 +1,11 @@
 //! Fields whose column can't hold their value exactly: 1.234 in a column of two decimals.
 //!
 //! The record keeps the exact value; the column shows what it made of it. So that this is not taken for an edit, it is noted
-//! here which value was written and what the column shows of it. A note says nothing about any other pair of values, so one
-//! that is out of date does no harm.
+//! here which value was written and what the column shows of it. A note says nothing about any other pair of values, and what
+//! a column makes of a value stays the same.
+//!
+//! What a row that was refused goes on to show is noted here as well. That holds for as long as it waits, and no longer: in a
+//! row that has been written, the one value in the place of the other is an edit.
 
 use std::{collections::HashMap, fmt::Write as _};
 
@@ -17,7 +20,7 @@ use crate::{
     entity::{Column, Table},
     store::{
         catalog::Catalog,
-        chunks, fit,
+        chunks, dialect, fit,
         schema::{INEXACT, shadow_ref},
     },
     types::canonical,
@@ -49,15 +52,20 @@ impl Note {
 /// Notes on some rows of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Inexact {
-    /// By key and field.
-    notes: HashMap<(String, String), (String, String)>,
+    /// By key, then by field.
+    notes: HashMap<String, HashMap<String, (String, String)>>,
 }
 
 impl Inexact {
     /// Whether `stands` is what the column of the field made of `recorded`.
     pub(crate) fn is_shown_as(&self, pk: &str, field: &str, recorded: &Json, stands: &Json) -> bool {
-        let note = self.notes.get(&(pk.to_owned(), field.to_owned()));
+        let note = self.notes.get(pk).and_then(|fields| fields.get(field));
         note.is_some_and(|(value, shown)| *value == hash(recorded) && *shown == hash(stands))
+    }
+
+    /// The fields of a row that there are notes on.
+    pub(crate) fn fields(&self, pk: &str) -> impl Iterator<Item = &String> {
+        self.notes.get(pk).into_iter().flat_map(HashMap::keys)
     }
 }
 
@@ -74,7 +82,7 @@ pub(crate) fn at_risk(backend: DbBackend, catalog: &Catalog, table: &Table, colu
 
 /// The notes on these rows. No statement is sent for no rows.
 pub(crate) async fn load<C: ConnectionTrait>(conn: &C, table: &Table, pks: &[String]) -> Result<Inexact, DbErr> {
-    let mut notes = HashMap::new();
+    let mut notes: HashMap<String, HashMap<_, _>> = HashMap::new();
     for chunk in chunks(pks, 1) {
         let select = Query::select()
             .columns(["pk", "field", "value", "shown"])
@@ -83,8 +91,9 @@ pub(crate) async fn load<C: ConnectionTrait>(conn: &C, table: &Table, pks: &[Str
             .and_where(Expr::col("pk").is_in(chunk.iter().map(String::as_str)))
             .take();
         for row in conn.query_all(&select).await? {
-            let key = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            notes.insert(key, (row.try_get_by_index(2)?, row.try_get_by_index(3)?));
+            let note = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            let fields = notes.entry(row.try_get_by_index(0)?).or_default();
+            fields.insert(row.try_get_by_index(1)?, note);
         }
     }
     Ok(Inexact { notes })
@@ -110,6 +119,38 @@ pub(crate) async fn note<C: ConnectionTrait>(conn: &C, table: &Table, notes: &[N
                 .to_owned(),
         );
         conn.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+/// Forgets all notes on these rows.
+pub(crate) async fn forget<C: ConnectionTrait>(conn: &C, table: &Table, pks: &[String]) -> Result<(), DbErr> {
+    for chunk in chunks(pks, 1) {
+        let delete = Query::delete()
+            .from_table(INEXACT)
+            .and_where(Expr::col("table_name").eq(table.name.as_str()))
+            .and_where(Expr::col("pk").is_in(chunk.iter().map(String::as_str)))
+            .take();
+        conn.execute(&delete).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the notes on these fields, given with the keys of their rows.
+pub(crate) async fn forget_fields<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    fields: &[(String, String)],
+) -> Result<(), DbErr> {
+    for chunk in chunks(fields, 2) {
+        let fields = chunk.iter().map(|(pk, field)| [pk, field].map(Expr::val).into());
+        let columns = ["pk", "field"].map(Expr::col).into();
+        let delete = Query::delete()
+            .from_table(INEXACT)
+            .and_where(Expr::col("table_name").eq(table.name.as_str()))
+            .and_where(dialect::among(conn.get_database_backend(), columns, fields.collect()))
+            .take();
+        conn.execute(&delete).await?;
     }
     Ok(())
 }

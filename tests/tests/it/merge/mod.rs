@@ -9,6 +9,8 @@ mod local_columns;
 mod parking;
 mod parking_chain;
 mod parking_counters;
+mod parking_cut_off;
+mod parking_edits;
 mod parking_writes;
 mod released;
 mod schema_growth;

@@ -5,6 +5,7 @@ use grove_crdt::{
     sync::{Peer, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, respond},
 };
 use grove_crdt_tests::{builder, new_database, run_all};
+use sea_orm::{TransactionSession as _, TransactionTrait as _};
 use serde_json::{Value as Json, json};
 
 /// Everybody, unnamed.
@@ -95,6 +96,23 @@ pub async fn parked(replica: &Replica) -> Vec<String> {
         .iter()
         .map(|row| format!("{} {} {:?}", row.table, row.pk, row.reason))
         .collect()
+}
+
+/// Drops `work` right after it has committed something, before the rows that waited for that are tried. On SQLite only.
+pub async fn cut_off_after_commit<T>(replica: &Replica, work: impl Future<Output = T>) {
+    let mut commits = replica.commits();
+    // Writers queue, so there is always one before the attempt, which might else run on without ever having to wait.
+    let in_the_way = async {
+        loop {
+            replica.begin().await.unwrap().rollback().await.unwrap();
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = commits.changed() => {}
+        _ = work => panic!("it came to its end"),
+        () = in_the_way => {}
+    }
 }
 
 /// A cheap source of numbers for shuffling.
