@@ -76,13 +76,8 @@ pub async fn replica_in(database: &TestDatabase, node: &str) -> Replica {
     builder(node).open(prepared(db).await).await.unwrap()
 }
 
-/// The same, on this connection to a new database.
-pub async fn replica_on(db: DatabaseConnection, node: &str) -> Replica {
-    builder(node).open(prepared(db).await).await.unwrap()
-}
-
-/// The same, set up otherwise.
-pub async fn replica_with(
+/// One on this database, set up by the test.
+pub async fn replica_in_with(
     database: &TestDatabase,
     node: &str,
     set_up: impl Fn(ReplicaBuilder) -> ReplicaBuilder,

@@ -10,8 +10,8 @@ use crate::notes;
 
 /// Two replicas on one database, as two processes have it.
 async fn two(database: &TestDatabase, set_up: impl Fn(ReplicaBuilder) -> ReplicaBuilder) -> (Replica, Replica) {
-    let one = notes::replica_with(database, "one", &set_up).await;
-    let other = notes::replica_with(database, "other", &set_up).await;
+    let one = notes::replica_in_with(database, "one", &set_up).await;
+    let other = notes::replica_in_with(database, "other", &set_up).await;
     (one, other)
 }
 
