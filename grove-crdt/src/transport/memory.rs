@@ -57,13 +57,21 @@ impl MemoryTransport {
             .map_err(|error| self.failure(TransportErrorKind::Garbled, None, error.to_string()))
     }
 
-    /// Has the other side answer. It does so to the end, whether or not anybody waits for it, as a remote one would.
+    /// Has the other side answer.
     async fn ask<T: Serialize + DeserializeOwned + Send + 'static>(
         &self,
         answer: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, TransportError> {
-        match tokio::spawn(answer).await {
-            Ok(answer) => self.carry(&answer.map_err(|refusal| self.refused(&refusal))?),
+        self.carry(&self.to_the_end(answer).await?)
+    }
+
+    /// Has the other side work to the end, whether or not anybody waits for it, as a remote one would.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+    ) -> Result<T, TransportError> {
+        match tokio::spawn(work).await {
+            Ok(answer) => answer.map_err(|refusal| self.refused(&refusal)),
             Err(error) => Err(self.failure(TransportErrorKind::Unavailable, None, error.to_string())),
         }
     }
@@ -129,8 +137,9 @@ impl Transport for MemoryTransport {
 #[async_trait]
 impl StreamingTransport for MemoryTransport {
     async fn stream(&self, request: &StreamRequest) -> Result<EventStream, TransportError> {
-        let subscription = respond::stream(&self.replica, &self.asker, request).await;
-        let subscription = subscription.map_err(|refusal| self.refused(&refusal))?;
+        let (replica, asker, request) = (self.replica.clone(), self.asker.clone(), request.clone());
+        let opening = self.to_the_end(async move { respond::stream(&replica, &asker, &request).await });
+        let subscription = opening.await?;
         let this = self.clone();
         Ok(Box::pin(subscription.filter_map(move |frame| {
             std::future::ready(this.event(frame).transpose())

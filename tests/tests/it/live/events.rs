@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value as Json;
 
 use super::PATIENCE;
@@ -32,28 +32,33 @@ impl Event {
 
 /// An open stream.
 pub(super) struct Events {
-    pub response: Response,
+    response: Response,
     text: String,
 }
 
 impl Events {
     /// Opens `<url>/stream?<query>`, having seen `last_event_id`.
     pub(super) async fn open(url: &str, query: &str, last_event_id: Option<&str>) -> Self {
-        let response = Self::ask(url, query, last_event_id).await;
+        let mut request = Client::new().get(format!("{url}/stream?{query}"));
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        Self::of(request).await
+    }
+
+    /// The same, with a token.
+    pub(super) async fn open_as(token: &str, url: &str, query: &str) -> Self {
+        Self::of(Client::new().get(format!("{url}/stream?{query}")).bearer_auth(token)).await
+    }
+
+    async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self {
             response,
             text: String::new(),
         }
-    }
-
-    pub(super) async fn ask(url: &str, query: &str, last_event_id: Option<&str>) -> Response {
-        let mut request = Client::new().get(format!("{url}/stream?{query}"));
-        if let Some(id) = last_event_id {
-            request = request.header("last-event-id", id);
-        }
-        request.send().await.unwrap()
     }
 
     /// The next event or comment; `None` at the end.
@@ -69,17 +74,17 @@ impl Events {
         }
     }
 
-    /// The next event.
+    /// The next changes.
     pub(super) async fn next(&mut self) -> Event {
         loop {
             let event = self.next_or_comment().await.expect("an open stream");
-            if !event.kind.is_empty() {
+            if !event.kind.is_empty() && event.kind != "presence" {
                 return event;
             }
         }
     }
 
-    /// Sees that no event comes for a while.
+    /// Sees that no changes come for a while.
     pub(super) async fn is_silent(&mut self) {
         let quiet = tokio::time::timeout(Duration::from_millis(100), self.next()).await;
         assert!(quiet.is_err(), "{quiet:?}");

@@ -5,6 +5,7 @@ mod elsewhere;
 mod events;
 mod keeping_up;
 mod latency;
+mod presence;
 mod slow;
 mod stream;
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use grove_crdt::{
+    Change,
     server::{Limits, SyncServer},
-    sync::Peer,
+    sync::{HookError, Peer, SyncHook},
 };
 use grove_crdt_tests::serve::serve;
 use reqwest::Client;
@@ -103,6 +104,35 @@ async fn what_came_from_the_asker_is_not_sent_back() {
     assert_eq!(own.next().await.keys(), ["another"]);
 }
 
+/// A peer is streamed what its hooks leave, and the stream goes on past what they keep back.
+#[apply(on_each_database!)]
+async fn hooks_are_asked_about_what_is_streamed() {
+    struct Discreet;
+
+    #[async_trait::async_trait]
+    impl SyncHook for Discreet {
+        async fn before_outbound(&self, peer: &Peer, change: Change) -> Result<Option<Change>, HookError> {
+            assert_eq!(peer.name, "reader");
+            Ok((!change.pk.starts_with("secret")).then_some(change))
+        }
+    }
+
+    let hub = notes::replica_with("hub", |builder| builder.hook(Discreet)).await;
+    let server = SyncServer::builder(&hub).bearer_tokens([("reader", Peer::new("reader"))]);
+    let url = http::serve(server.unwrap().router()).await;
+    notes::write(&hub, "secret-1", "x").await;
+    notes::write(&hub, "a", "x").await;
+    let mut events = Events::open_as("reader", &url, "tables=notes").await;
+    assert_eq!(events.next().await.keys(), ["a"]);
+    notes::write(&hub, "secret-2", "x").await;
+    events.is_silent().await;
+    notes::write(&hub, "b", "x").await;
+    let last = events.next().await;
+    assert_eq!(last.keys(), ["b"]);
+    let mut again = Events::open_as("reader", &url, &format!("tables=notes&cursor={}", last.id)).await;
+    assert_eq!(again.next().await.keys(), Vec::<String>::new());
+}
+
 /// Larger than any page: what it is made of comes in order, and it says that there is more.
 #[apply(on_each_database!)]
 async fn a_batch_of_any_size_gets_through() {
@@ -147,6 +177,7 @@ async fn a_stream_with_nothing_to_tell_shows_that_it_is_alive() {
         .allow_anonymous();
     let mut events = Events::open(&http::serve(server.router()).await, "tables=notes", None).await;
     events.next().await;
+    assert_eq!(events.next_or_comment().await.unwrap().kind, "presence");
     for _ in 0..3 {
         assert_eq!(events.next_or_comment().await.unwrap().kind, "");
     }
