@@ -79,6 +79,6 @@ impl Ear {
 
     /// Waits for ever.
     pub(crate) async fn hear(&mut self, _own: &NodeId) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
