@@ -13,7 +13,7 @@ use crate::{
 ///
 /// Hooks are given to [`ReplicaBuilder::hook`](crate::ReplicaBuilder::hook), and run on every path: for what peers push and
 /// pull, for what a [`Syncer`](crate::sync::Syncer) pulls and pushes, for streams, and for
-/// [`merge_remote`](crate::CrdtEntity). What this node itself writes passes them on its way out only. All methods are
+/// `Model::merge_remote`. What this node itself writes passes them on its way out only. All methods are
 /// optional; each is told who the other side is.
 ///
 /// From the outside in, a change passes [`before_inbound`](Self::before_inbound), [`before_merge`](Self::before_merge), the
@@ -94,7 +94,8 @@ pub trait SyncHook: Send + Sync + 'static {
     async fn after_inbound(&self, peer: &Peer, change: &Change) {}
 
     /// A change is about to be told to a peer. What is altered here is altered for that peer alone, under the clock value it
-    /// has; see there what this means for what the peer writes.
+    /// has. Such a peer must sync with nobody else, and not write back what was altered for it: see
+    /// [`Peer::may_only_write`].
     async fn before_outbound(&self, peer: &Peer, change: Change) -> Result<Option<Change>, HookError> {
         Ok(Some(change))
     }

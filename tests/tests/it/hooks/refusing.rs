@@ -118,6 +118,31 @@ async fn what_is_refused_for_now_is_tried_with_every_sync_in_each_direction() {
     }
 }
 
+/// What a hook skips of the letters must not be taken for another that the peer refuses.
+#[apply(on_each_database!)]
+async fn letters_keep_their_places_when_some_are_skipped() {
+    let (skips, bars) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
+    let skipping = skips.clone();
+    let rule = Rules::outbound(move |_, change| {
+        let skipped = change.pk == "bad 1" && skipping.load(Ordering::SeqCst);
+        Ok((!skipped).then_some(change))
+    });
+    let edge = replica("edge", rule).await;
+    let hub = replica("hub", Rules::inbound(refusing(&bars, true))).await;
+    for id in ["bad 1", "bad 2"] {
+        write(&edge, id, "b").await;
+    }
+    let syncer = syncer(&edge, &hub);
+    assert_eq!(syncer.sync().await.unwrap().rejected, 2);
+    // Whichever of the two comes first.
+    skips.store(true, Ordering::SeqCst);
+    assert_eq!(syncer.sync().await.unwrap().rejected, 1);
+    assert_eq!(letters(&edge).await, ["out bad 2  bad: bad 2 is bad"]);
+    bars.store(false, Ordering::SeqCst);
+    syncer.sync().await.unwrap();
+    assert_eq!(titles(&hub).await, ["bad 2=b"]);
+}
+
 /// The column that says so came after the table: a database of before has none.
 #[apply(on_each_database!)]
 async fn a_database_of_before_learns_to_keep_what_is_refused_for_now() {
