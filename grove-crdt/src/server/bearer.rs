@@ -83,7 +83,8 @@ fn hash(token: &str) -> Hash {
     Sha256::digest(token).into()
 }
 
-fn token(headers: &HeaderMap) -> Option<&str> {
+/// The token in `Authorization: Bearer …`.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

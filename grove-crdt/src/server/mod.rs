@@ -24,6 +24,7 @@
 //! | `GET /stream` | [`StreamRequest`](crate::sync::StreamRequest) in the URL | server-sent events: [`PullResponse`](crate::sync::PullResponse)s as they come |
 //! | `POST /presence` | [`PresenceRequest`](crate::sync::PresenceRequest) | [`PresenceResponse`](crate::sync::PresenceResponse) |
 //! | `GET /presence?topic=…` | | [`TopicPresences`](crate::sync::TopicPresences) |
+//! | `GET /health` | nothing, from anybody | `{"status":"ok"}`; 503 and `unavailable` when the database does not answer, or the server ends |
 //!
 //! Bodies are JSON, compressed with gzip or zstd if the other side likes. Every error is an
 //! [`ErrorBody`](crate::sync::ErrorBody):
@@ -47,9 +48,12 @@ mod builder;
 mod cors;
 mod encoding;
 mod error;
+mod health;
 mod identify;
 mod incoming;
 mod json;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod limits;
 mod presence;
 mod pull;
@@ -64,6 +68,8 @@ mod streams;
 pub use auth::{AllowAnonymous, AuthError, Authenticator};
 pub use bearer::BearerTokens;
 pub use builder::{NoAuthenticator, SyncServerBuilder};
+#[cfg(feature = "jwt")]
+pub use jwt::{Jwt, JwtKey};
 pub use limits::Limits;
 pub use rate::Rate;
 pub use router::SyncServer;

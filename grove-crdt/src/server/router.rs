@@ -14,6 +14,7 @@ use crate::{
     server::{
         Authenticator, Limits, SyncServerBuilder,
         error::ErrorAnswer,
+        health::{Health, health},
         identify::Door,
         presence,
         pull::pull,
@@ -37,6 +38,7 @@ struct Inner {
     limits: Limits,
     cors: Option<CorsLayer>,
     keep_alive: Duration,
+    health: Health,
 }
 
 /// What a server is made with, but for who may sync.
@@ -72,6 +74,7 @@ impl SyncServer {
             limits,
             cors,
             keep_alive,
+            health: Health::default(),
         }))
     }
 
@@ -83,6 +86,8 @@ impl SyncServer {
             .route("/stream", get(stream))
             .route("/presence", post(presence::tell).get(presence::ask))
             .route_layer(from_fn_with_state(self.clone(), running::count))
+            // Not counted: it tells of the server's end.
+            .route("/health", get(health))
             .method_not_allowed_fallback(async || ErrorAnswer::method_not_allowed())
             .fallback(async || ErrorAnswer::not_found())
             .layer(CompressionLayer::new())
@@ -120,6 +125,10 @@ impl SyncServer {
     /// How long a stream may be silent.
     pub(super) fn keep_alive(&self) -> Duration {
         self.0.keep_alive
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.0.health
     }
 
     /// What is under way.

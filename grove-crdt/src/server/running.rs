@@ -7,6 +7,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use tokio::task::JoinHandle;
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
@@ -66,12 +67,16 @@ impl Running {
         &self,
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<T, ErrorAnswer> {
-        let task = self.tracker.spawn(work.in_current_span());
-        match tokio::time::timeout(self.answer_timeout, task).await {
+        match tokio::time::timeout(self.answer_timeout, self.spawn(work)).await {
             Ok(Ok(answer)) => answer.map_err(ErrorAnswer::from),
             Ok(Err(panic)) => Err(ErrorAnswer::internal(&panic)),
             Err(_) => Err(ErrorAnswer::busy(self.answer_timeout)),
         }
+    }
+
+    /// Begins what is to run to its end.
+    pub(super) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.tracker.spawn(work.in_current_span())
     }
 
     /// Waits until the server has been told to end, and nothing is under way any more.

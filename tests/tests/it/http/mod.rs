@@ -4,6 +4,8 @@ mod access;
 mod client;
 mod cors;
 mod ending;
+mod health;
+mod jwt;
 mod patience;
 mod rates;
 mod requests;
