@@ -34,7 +34,11 @@ pub(super) async fn keep_up(settings: &Settings, peer: &Peer, interval: Duration
         stop,
         news: News::of(&settings.replica.core),
         line: Line::to(&*peer.transport),
-        reachable: false,
+        pushing: Pushing {
+            unsent: false,
+            failures: 0,
+            not_before: Instant::now(),
+        },
         ahead: None,
         company: None,
     };
@@ -52,10 +56,45 @@ struct Live<'a> {
     stop: &'a CancellationToken,
     news: News,
     line: Line<'a>,
-    /// Whether the peer has answered last. While it has not, commits are not pushed one by one.
-    reachable: bool,
+    pushing: Pushing,
     ahead: Option<Ahead>,
     company: Option<Company>,
+}
+
+/// When to push next.
+struct Pushing {
+    /// Whether a push has failed since the last that succeeded.
+    unsent: bool,
+    /// How often it has.
+    failures: u32,
+    /// Not to ask a peer again at once that could not take a push.
+    not_before: Instant,
+}
+
+impl Pushing {
+    /// Waits until there may be something to push, and the peer may be asked.
+    async fn is_due(&self, news: &mut News) {
+        tokio::time::sleep_until(self.not_before).await;
+        if !self.unsent {
+            news.changed().await;
+        }
+    }
+
+    fn succeeded(&mut self) {
+        self.unsent = false;
+        self.failures = 0;
+    }
+
+    fn failed(&mut self, pause: impl FnOnce(u32) -> Duration) {
+        self.unsent = true;
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Instant::now() + pause(self.failures);
+    }
+
+    /// The peer is there again.
+    fn hurry(&mut self) {
+        self.not_before = Instant::now();
+    }
 }
 
 /// Presence, while a stream is open: what the peer tells of others, and telling it of this node's own.
@@ -107,7 +146,7 @@ impl<'a> Live<'a> {
         match result {
             Ok(()) => {
                 tracing::debug!(%report, "synced");
-                self.reachable = true;
+                self.pushing.succeeded();
             }
             Err(error) => self.failed(&report, &error),
         }
@@ -123,15 +162,10 @@ impl<'a> Live<'a> {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep_until(next_round) => return,
                 () = announce(&mut self.company) => return,
-                () = self.news.changed(), if self.reachable => self.push().await,
+                () = self.pushing.is_due(&mut self.news) => self.push().await,
                 step = self.line.next() => match step {
                     Step::IsDown => self.open_line().await,
-                    Step::Opened => {
-                        if !self.reachable {
-                            self.reachable = true;
-                            self.push().await;
-                        }
-                    }
+                    Step::Opened => self.pushing.hurry(),
                     Step::Event(StreamEvent::Presence(item)) => {
                         if let Some(company) = &mut self.company {
                             company.relay.apply(item);
@@ -192,8 +226,9 @@ impl<'a> Live<'a> {
         let result = round.run(Extent::PushOnly).await;
         let report = round.report;
         self.ahead = round.ahead.take();
-        if let Err(error) = result {
-            self.failed(&report, &error);
+        match result {
+            Ok(()) => self.pushing.succeeded(),
+            Err(error) => self.failed(&report, &error),
         }
     }
 
@@ -235,7 +270,7 @@ impl<'a> Live<'a> {
     /// Leaves the stream alone for a while.
     fn gave_up(&mut self, error: &Error) {
         self.company = None;
-        self.failed(&SyncReport::default(), error);
+        self.warn(&SyncReport::default(), error);
         let Settings { retry, jitter, .. } = self.settings;
         self.line.reopen_after(|failures| retry.backoff(jitter, failures));
     }
@@ -245,8 +280,14 @@ impl<'a> Live<'a> {
         Round::begin(self.settings, &*self.peer.transport, letters, self.stop)
     }
 
+    /// A round or a push has failed: what is to be sent is sent again after a pause.
     fn failed(&mut self, report: &SyncReport, error: &Error) {
-        self.reachable = false;
+        self.warn(report, error);
+        let Settings { retry, jitter, .. } = self.settings;
+        self.pushing.failed(|failures| retry.backoff(jitter, failures));
+    }
+
+    fn warn(&self, report: &SyncReport, error: &Error) {
         if !self.stop.is_cancelled() {
             tracing::warn!(peer = self.peer.transport.name(), %report, "the exchange failed: {error}");
         }

@@ -115,14 +115,19 @@ impl Syncer {
 
     /// Pulls from and pushes to every peer, one after another, so that what comes from one goes on to the next.
     ///
-    /// The future may be dropped at any time: what was merged stays merged, and the next sync goes on from there.
+    /// The future may be dropped at any time: no answer is waited for any longer, what is being written is written to its
+    /// end, and the next sync goes on from there.
     ///
     /// # Errors
     ///
     /// The sync failed with at least one peer, after what the [`RetryPolicy`] allows. All others were synced all the
     /// same, and the error tells what was done.
     pub async fn sync(&self) -> Result<SyncReport, SyncError> {
-        self.every_peer(Extent::PullAndPush, &CancellationToken::new()).await
+        let syncer = self.clone();
+        to_the_end(&CancellationToken::new(), async move |stop| {
+            syncer.every_peer(Extent::PullAndPush, &stop).await
+        })
+        .await
     }
 
     /// Pushes to every peer what has been committed here, without pulling first.
@@ -131,7 +136,11 @@ impl Syncer {
     ///
     /// As [`Syncer::sync`].
     pub async fn push_now(&self) -> Result<SyncReport, SyncError> {
-        self.every_peer(Extent::PushOnly, &CancellationToken::new()).await
+        let syncer = self.clone();
+        to_the_end(&CancellationToken::new(), async move |stop| {
+            syncer.every_peer(Extent::PushOnly, &stop).await
+        })
+        .await
     }
 
     /// Keeps up with every peer until `stop` is cancelled: syncs at once, then at every interval (give or take a tenth, so that
@@ -140,11 +149,11 @@ impl Syncer {
     /// with the next.
     ///
     /// A failure is logged, and the next sync comes all the same. A stream that breaks is opened again with the pauses of the
-    /// [`RetryPolicy`]; until it is, the syncs at every interval do its work. While a peer can't be reached, commits are not
-    /// pushed one by one.
+    /// [`RetryPolicy`]; until it is, the syncs at every interval do its work. A push that fails is tried again
+    /// with the same pauses, and takes along what was committed meanwhile.
     ///
-    /// When `stop` is cancelled, no answer is waited for any longer; what is being written is written to its end. The
-    /// token is that of the `tokio-util` crate:
+    /// When `stop` is cancelled, or the future dropped, no answer is waited for any longer; what is being written is written
+    /// to its end. The token is that of the `tokio-util` crate:
     ///
     /// ```no_run
     /// # async fn example(syncer: grove_crdt::sync::Syncer) {
@@ -159,13 +168,17 @@ impl Syncer {
     ///
     /// [StreamingTransport]: crate::sync::StreamingTransport
     pub async fn run(&self, stop: CancellationToken) {
-        let Inner {
-            settings,
-            peers,
-            interval,
-        } = &*self.0;
-        let each = peers.iter().map(|peer| live::keep_up(settings, peer, *interval, &stop));
-        join_all(each).await;
+        let inner = self.0.clone();
+        to_the_end(&stop, async move |stop| {
+            let Inner {
+                settings,
+                peers,
+                interval,
+            } = &*inner;
+            let each = peers.iter().map(|peer| live::keep_up(settings, peer, *interval, &stop));
+            join_all(each).await;
+        })
+        .await;
     }
 
     async fn every_peer(&self, extent: Extent, stop: &CancellationToken) -> Result<SyncReport, SyncError> {
@@ -189,5 +202,25 @@ impl Syncer {
         } else {
             Err(SyncError { report, failures })
         }
+    }
+}
+
+/// Does some work that goes on to its end though nobody waits for it any longer; it is then told to stop. A statement that is
+/// given up while it runs can leave its connection with a transaction that nobody ends.
+async fn to_the_end<T, F>(stop: &CancellationToken, work: impl FnOnce(CancellationToken) -> F) -> T
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let stop = stop.child_token();
+    let task = tokio::spawn(work(stop.clone()));
+    let _told = stop.drop_guard();
+    match task.await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends, and with it whoever waits.
+            Err(_) => std::future::pending().await,
+        },
     }
 }

@@ -8,18 +8,14 @@ use std::{
     time::Duration,
 };
 
-use grove_crdt::{
-    sync::{RetryPolicy, Syncer},
-    transport::HttpTransport,
-};
+use grove_crdt::{sync::Syncer, transport::HttpTransport};
 use grove_crdt_tests::serve::serve;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{equal, events::Events};
+use super::{Running, equal, events::Events};
 use crate::{merge::support::Dice, notes};
 
 /// A way to a server that breaks off every answer after some bytes, until it has done so often enough.
@@ -122,20 +118,8 @@ async fn ten_reconnects_at_any_byte_lose_nothing() {
 async fn a_syncer_behind_a_line_that_breaks_ends_with_the_same_tables() {
     let (hub, edge) = (notes::replica("hub").await, notes::replica("edge").await);
     let cutter = Cutter::before(&serve(&hub).await, 30, seed()).await;
-    let patience = RetryPolicy::default()
-        .first_pause(Duration::from_millis(1))
-        .max_pause(Duration::from_millis(10));
-    let syncer = Syncer::builder(&edge)
-        .peer(HttpTransport::new(&cutter.url).unwrap())
-        .retry(patience)
-        .interval(Duration::from_millis(200))
-        .build()
-        .unwrap();
-    let stop = CancellationToken::new();
-    let running = tokio::spawn({
-        let stop = stop.clone();
-        async move { syncer.run(stop).await }
-    });
+    let builder = Syncer::builder(&edge).peer(HttpTransport::new(&cutter.url).unwrap());
+    let running = Running::new(builder.interval(Duration::from_millis(200)));
     let mut n = 0;
     while cutter.left.load(Ordering::SeqCst) > 0 {
         notes::write(&hub, &format!("hub-{n}"), "a title of some length").await;
@@ -144,6 +128,5 @@ async fn a_syncer_behind_a_line_that_breaks_ends_with_the_same_tables() {
         assert!(n < 20_000, "it was not cut often enough");
     }
     equal(&hub, &edge).await;
-    stop.cancel();
-    running.await.unwrap();
+    running.stop().await;
 }

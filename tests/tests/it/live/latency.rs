@@ -1,12 +1,11 @@
 //! How long it takes from a commit to the row on the other side.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use grove_crdt::{sync::Syncer, transport::HttpTransport};
 use grove_crdt_tests::serve::serve;
-use tokio_util::sync::CancellationToken;
 
-use super::equal;
+use super::{NEVER, Running, equal};
 use crate::notes;
 
 /// Prints the median both ways over loopback HTTP between SQLite files; it asserts only that everything arrives.
@@ -14,16 +13,8 @@ use crate::notes;
 async fn from_commit_to_row() {
     const COUNT: usize = 200;
     let (hub, edge) = (notes::replica("hub").await, notes::replica("edge").await);
-    let syncer = Syncer::builder(&edge)
-        .peer(HttpTransport::new(&serve(&hub).await).unwrap())
-        .interval(Duration::from_hours(1))
-        .build()
-        .unwrap();
-    let stop = CancellationToken::new();
-    let running = tokio::spawn({
-        let stop = stop.clone();
-        async move { syncer.run(stop).await }
-    });
+    let builder = Syncer::builder(&edge).peer(HttpTransport::new(&serve(&hub).await).unwrap());
+    let running = Running::new(builder.interval(NEVER));
     notes::write(&hub, "first", "x").await;
     equal(&hub, &edge).await;
     for (from, to, way) in [(&hub, &edge, "streamed"), (&edge, &hub, "pushed")] {
@@ -46,6 +37,5 @@ async fn from_commit_to_row() {
         );
     }
     equal(&hub, &edge).await;
-    stop.cancel();
-    running.await.unwrap();
+    running.stop().await;
 }

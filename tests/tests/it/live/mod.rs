@@ -11,9 +11,13 @@ mod stream;
 
 use std::time::Duration;
 
-use grove_crdt::Replica;
+use grove_crdt::{
+    Replica,
+    sync::{RetryPolicy, Syncer, SyncerBuilder},
+};
 use grove_crdt_tests::rows;
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::notes;
 
@@ -38,5 +42,42 @@ fn equal(one: &Replica, other: &Replica) -> impl Future<Output = ()> {
             assert!(begun.elapsed() < PATIENCE, "they don't become equal, {caller}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+}
+
+/// An interval that does not come while a test runs: what is seen was streamed, or pushed at once.
+const NEVER: Duration = Duration::from_hours(1);
+
+/// A syncer that runs until dropped.
+struct Running {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+    _guard: DropGuard,
+}
+
+impl Running {
+    /// One that loses no time over failures.
+    fn new(builder: SyncerBuilder) -> Self {
+        let patience = RetryPolicy::default()
+            .attempts(1)
+            .first_pause(Duration::from_millis(2))
+            .max_pause(Duration::from_millis(20));
+        let syncer = builder.retry(patience).build().unwrap();
+        Self::of(syncer)
+    }
+
+    fn of(syncer: Syncer) -> Self {
+        let stop = CancellationToken::new();
+        let until = stop.clone();
+        Self {
+            task: tokio::spawn(async move { syncer.run(until).await }),
+            _guard: stop.clone().drop_guard(),
+            stop,
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap();
     }
 }

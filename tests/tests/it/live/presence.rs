@@ -6,9 +6,8 @@ use grove_crdt::{Replica, presence::PresenceItem, sync::Syncer, transport::HttpT
 use grove_crdt_tests::serve::serve;
 use reqwest::{Client, header::CONTENT_TYPE};
 use serde_json::{Value as Json, json};
-use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, events::Events};
+use super::{PATIENCE, Running, events::Events};
 use crate::notes;
 
 const TOPIC: &str = "notes:1";
@@ -87,12 +86,8 @@ async fn only_the_topics_asked_for_are_told() {
     assert!(quiet.is_err(), "{quiet:?}");
 }
 
-fn keep_up(replica: &Replica, url: &str) -> CancellationToken {
-    let syncer = Syncer::builder(replica).peer(HttpTransport::new(url).unwrap()).build();
-    let (syncer, stop) = (syncer.unwrap(), CancellationToken::new());
-    let until = stop.clone();
-    tokio::spawn(async move { syncer.run(until).await });
-    stop
+fn keep_up(replica: &Replica, url: &str) -> Running {
+    Running::new(Syncer::builder(replica).peer(HttpTransport::new(url).unwrap()))
 }
 
 /// Waits until a replica sees just these nodes under the topic, with what they say.
@@ -125,7 +120,7 @@ async fn programs_that_keep_up_with_a_hub_see_each_other() {
     let hub = notes::replica("hub").await;
     let url = serve(&hub).await;
     let (a, b) = (notes::replica("a").await, notes::replica("b").await);
-    let (stop_a, stop_b) = (keep_up(&a, &url), keep_up(&b, &url));
+    let (of_a, _of_b) = (keep_up(&a, &url), keep_up(&b, &url));
     let here = a.presence().join(TOPIC, 1).unwrap();
     sees(&b, &[("a", 1)]).await;
     sees(&hub, &[("a", 1)]).await;
@@ -136,8 +131,7 @@ async fn programs_that_keep_up_with_a_hub_see_each_other() {
     }
     drop(there);
     sees(&a, &[("a", 2)]).await;
-    stop_a.cancel();
+    of_a.stop().await;
     sees(&b, &[]).await;
     sees(&hub, &[]).await;
-    stop_b.cancel();
 }

@@ -12,9 +12,11 @@ use crate::notes;
 async fn run_syncs_at_every_interval_through_failures_until_it_is_stopped() {
     let (edge, hub, line) = pair().await;
     let interval = Duration::from_millis(20);
+    // Only the interval brings another request.
+    let never = Duration::from_hours(1);
     let syncer = syncer(&edge)
         .peer(line.clone())
-        .retry(RetryPolicy::never())
+        .retry(RetryPolicy::never().first_pause(never).max_pause(never))
         .interval(interval)
         .build()
         .unwrap();
