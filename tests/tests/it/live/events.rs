@@ -76,12 +76,22 @@ impl Events {
 
     /// The next changes.
     pub(super) async fn next(&mut self) -> Event {
-        loop {
-            let event = self.next_or_comment().await.expect("an open stream");
-            if !event.kind.is_empty() && event.kind != "presence" {
-                return event;
+        self.next_of("changes").await
+    }
+
+    /// The next event of a kind.
+    pub(super) async fn next_of(&mut self, kind: &str) -> Event {
+        let next = async {
+            loop {
+                let event = self.next_or_comment().await.expect("an open stream");
+                assert_ne!(event.kind, "error", "{event:?}");
+                if event.kind == kind {
+                    return event;
+                }
             }
-        }
+        };
+        // Comments go on for ever.
+        tokio::time::timeout(PATIENCE, next).await.expect(kind)
     }
 
     /// Sees that no changes come for a while.

@@ -20,7 +20,6 @@ use grove_crdt::{
 use grove_crdt_tests::serve::serve;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _, sea_query::Expr};
 use tokio::{net::TcpListener, task::AbortHandle};
-use tokio_util::sync::CancellationToken;
 
 use super::{NEVER, Running, equal};
 use crate::notes;

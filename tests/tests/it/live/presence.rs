@@ -23,13 +23,9 @@ async fn post(url: &str, body: &Json) {
 }
 
 async fn next_presence(events: &mut Events) -> Json {
-    loop {
-        let event = events.next_or_comment().await.expect("an open stream");
-        if event.kind == "presence" {
-            assert_eq!(event.id, "", "only changes move the cursor");
-            return event.json();
-        }
-    }
+    let event = events.next_of("presence").await;
+    assert_eq!(event.id, "", "only changes move the cursor");
+    event.json()
 }
 
 #[apply(on_each_database!)]
