@@ -59,6 +59,7 @@
 //!   ([`MemoryTransport`](transport::MemoryTransport)), over HTTP ([`HttpTransport`](transport::HttpTransport)), or one
 //!   of yours.
 //! - [`SyncServer`](server::SyncServer) answers over HTTP, as an axum router.
+//! - [`Service`] is both as one part of an application: it starts, serves and stops with it.
 //! - [`Replica::adopt`] lets rows join that were there before; [`Replica::parked`] and [`Replica::dead_letters`] tell what
 //!   waits and why; [`Replica::inspect`] shows a record.
 //! - [`presence`] tells who is here, and what they are doing, while they do.
@@ -102,6 +103,8 @@ pub mod presence;
 mod replica;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+mod service;
 mod store;
 pub mod sync;
 pub mod transport;
@@ -116,6 +119,8 @@ pub use replica::{
     Adopt, AdoptProgress, AdoptReport, CounterPart, FieldState, Inspection, MergeReport, ParkedReason, ParkedRow,
     RecordState, Replica, ReplicaBuilder, ReplicaTransaction, Untracked, UntrackedTransaction,
 };
+#[cfg(feature = "server")]
+pub use service::{Service, ServiceBuilder};
 pub use sync::DeadLetter;
 pub use types::Kind;
 
@@ -123,6 +128,11 @@ pub use types::Kind;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The guide to running a server is compiled.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../../docs/server.md")]
+struct ServerGuide;
 
 /// The worked examples of hooks are compiled; the tests run them.
 #[cfg(doctest)]

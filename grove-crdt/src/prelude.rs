@@ -1,7 +1,5 @@
 //! What most programs need: `use grove_crdt::prelude::*;`.
 
-#[cfg(feature = "server")]
-pub use crate::server::SyncServer;
 #[cfg(feature = "client")]
 pub use crate::transport::HttpTransport;
 pub use crate::{
@@ -9,3 +7,5 @@ pub use crate::{
     sync::{Peer, SyncError, SyncReport, Syncer, Transport},
     transport::MemoryTransport,
 };
+#[cfg(feature = "server")]
+pub use crate::{Service, server::SyncServer};

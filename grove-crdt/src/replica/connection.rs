@@ -139,6 +139,12 @@ impl Replica {
         Ok(known)
     }
 
+    /// Whether both are handles of one replica.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+
     /// The connection underneath. What is written through it is not recorded, and hooks of replicated entities refuse it.
     #[must_use]
     pub fn connection(&self) -> &DatabaseConnection {

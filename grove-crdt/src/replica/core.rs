@@ -16,7 +16,10 @@ use crate::{
     entity::Registry,
     error::Error,
     presence::Board,
-    replica::{HookChain, guard::NodeGuard, news::Bulletin, occasion::Occasion, session::Session},
+    replica::{
+        HookChain, audience::Audience, guard::NodeGuard, meters::Meters, news::Bulletin, occasion::Occasion,
+        session::Session,
+    },
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
 
@@ -34,6 +37,8 @@ pub(crate) struct Core {
     pub commits: watch::Sender<u64>,
     pub(super) bulletin: Bulletin,
     pub presence: Board,
+    pub meters: Meters,
+    pub audience: Audience,
     parkings: Parkings,
     /// After what nobody has tried the parked rows.
     pub(super) untried: std::sync::Mutex<Occasion>,
@@ -143,6 +148,8 @@ impl Core {
             commits: watch::Sender::new(0),
             bulletin: Bulletin::new(parts.poll_interval),
             presence: parts.presence,
+            meters: Meters::default(),
+            audience: Audience::default(),
             parkings: Parkings::new(parts.has_parked),
             untried: std::sync::Mutex::default(),
             parked_turn: AtomicUsize::new(0),

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Instant,
 };
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
@@ -76,6 +77,14 @@ struct Share {
 
 /// Merges a page that a peer sent. `from` names the replica it came from, so that it is not sent back there.
 pub(crate) async fn merge(core: &Arc<Core>, peer: &Peer, changes: &[Change], from: &str) -> Result<MergeReport, Error> {
+    let begun = Instant::now();
+    core.meters.clocks_seen(&core.clock, changes);
+    let report = merge_page(core, peer, changes, from).await?;
+    core.meters.merged(&report, begun.elapsed());
+    Ok(report)
+}
+
+async fn merge_page(core: &Arc<Core>, peer: &Peer, changes: &[Change], from: &str) -> Result<MergeReport, Error> {
     let page = Page { peer, changes, from };
     let mut report = MergeReport::default();
     let mut shares: BTreeMap<String, Share> = BTreeMap::new();

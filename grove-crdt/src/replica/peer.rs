@@ -26,6 +26,7 @@ pub struct Peer {
     pub attributes: BTreeMap<String, String>,
     /// Whether nobody has named it, so that it shares its name with others.
     anonymous: bool,
+    sees_metrics: bool,
     /// The tables it may be told of; all when absent.
     readable: Option<BTreeSet<String>>,
     /// The tables it may change; all when absent.
@@ -40,6 +41,7 @@ impl Peer {
             node: None,
             attributes: BTreeMap::new(),
             anonymous: false,
+            sees_metrics: false,
             readable: None,
             writable: None,
         }
@@ -51,6 +53,7 @@ impl Peer {
     pub fn anonymous() -> Self {
         Self {
             anonymous: true,
+            sees_metrics: true,
             ..Self::new("anonymous")
         }
     }
@@ -94,6 +97,28 @@ impl Peer {
     pub fn may_only_write<T: Into<String>>(mut self, tables: impl IntoIterator<Item = T>) -> Self {
         self.writable = Some(tables.into_iter().map(Into::into).collect());
         self
+    }
+
+    /// Lets the peer see the [metrics](crate::Replica::metrics) of a server. Others may not, but for those that nobody has named:
+    /// where everybody may write everything, there is nothing to hide.
+    ///
+    /// ```
+    /// use grove_crdt::sync::Peer;
+    ///
+    /// // One that may do nothing else.
+    /// let prometheus = Peer::new("prometheus").may_only_read([""; 0]).may_only_write([""; 0]).may_see_metrics();
+    /// assert!(prometheus.sees_metrics() && !prometheus.reads("documents"));
+    /// ```
+    #[must_use]
+    pub fn may_see_metrics(mut self) -> Self {
+        self.sees_metrics = true;
+        self
+    }
+
+    /// Whether the peer may see a server's metrics.
+    #[must_use]
+    pub fn sees_metrics(&self) -> bool {
+        self.sees_metrics
     }
 
     /// Whether the peer may be told of a table.

@@ -77,6 +77,10 @@ impl SyncServerBuilder {
 }
 
 impl<A> SyncServerBuilder<A> {
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.settings.replica
+    }
+
     /// How much is taken and given at once; see [`Limits`] for what holds unless set.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;

@@ -69,7 +69,7 @@ impl ErrorAnswer {
         Self::new(
             StatusCode::NOT_FOUND,
             "not_found",
-            "there is `pull`, `push`, `stream` and `presence` here",
+            "there is `pull`, `push`, `stream`, `presence`, `health` and `metrics` here",
         )
     }
 
@@ -79,6 +79,10 @@ impl ErrorAnswer {
             "method_not_allowed",
             "use a method that the header `allow` names",
         )
+    }
+
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
     pub(super) fn too_large(message: impl Into<String>) -> Self {

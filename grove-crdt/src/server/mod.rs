@@ -25,6 +25,7 @@
 //! | `POST /presence` | [`PresenceRequest`](crate::sync::PresenceRequest) | [`PresenceResponse`](crate::sync::PresenceResponse) |
 //! | `GET /presence?topic=…` | | [`TopicPresences`](crate::sync::TopicPresences) |
 //! | `GET /health` | nothing, from anybody | `{"status":"ok"}`; 503 and `unavailable` when the database does not answer, or the server ends |
+//! | `GET /metrics` | nothing, from peers that [may see them](crate::sync::Peer::may_see_metrics) | [text for Prometheus](SyncServer::metrics) |
 //!
 //! Bodies are JSON, compressed with gzip or zstd if the other side likes. Every error is an
 //! [`ErrorBody`](crate::sync::ErrorBody):
@@ -55,6 +56,7 @@ mod json;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod limits;
+mod metrics;
 mod presence;
 mod pull;
 mod push;

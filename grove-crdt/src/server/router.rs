@@ -16,6 +16,7 @@ use crate::{
         error::ErrorAnswer,
         health::{Health, health},
         identify::Door,
+        metrics::{self, Meters},
         presence,
         pull::pull,
         push::push,
@@ -39,6 +40,7 @@ struct Inner {
     cors: Option<CorsLayer>,
     keep_alive: Duration,
     health: Health,
+    meters: Meters,
 }
 
 /// What a server is made with, but for who may sync.
@@ -75,6 +77,7 @@ impl SyncServer {
             cors,
             keep_alive,
             health: Health::default(),
+            meters: Meters::default(),
         }))
     }
 
@@ -85,12 +88,14 @@ impl SyncServer {
             .route("/push", post(push))
             .route("/stream", get(stream))
             .route("/presence", post(presence::tell).get(presence::ask))
+            .route("/metrics", get(metrics::show))
             .route_layer(from_fn_with_state(self.clone(), running::count))
             // Not counted: it tells of the server's end.
             .route("/health", get(health))
             .method_not_allowed_fallback(async || ErrorAnswer::method_not_allowed())
             .fallback(async || ErrorAnswer::not_found())
             .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(self.clone(), metrics::measure))
             .with_state(self.clone());
         match &self.0.cors {
             Some(cors) => routes.layer(cors.clone()),
@@ -129,6 +134,10 @@ impl SyncServer {
 
     pub(super) fn health(&self) -> &Health {
         &self.0.health
+    }
+
+    pub(super) fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     /// What is under way.

@@ -83,7 +83,6 @@ impl Streams {
     }
 
     /// How many streams are open.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the metrics"))]
     pub(super) fn count(&self) -> usize {
         self.open().all
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sea_orm::{
     ConnectionTrait, DbErr,
-    sea_query::{Expr, ExprTrait as _, OnConflict, Query},
+    sea_query::{Asterisk, Expr, ExprTrait as _, OnConflict, Query},
 };
 use sha2::{Digest, Sha256};
 
@@ -99,6 +99,16 @@ pub(crate) async fn list<C: ConnectionTrait>(
             Ok((row.try_get_by_index(0)?, letter))
         })
         .collect()
+}
+
+/// How many letters there are.
+pub(crate) async fn count<C: ConnectionTrait>(conn: &C) -> Result<i64, DbErr> {
+    let select = Query::select()
+        .expr(Expr::col(Asterisk).count())
+        .from(DEAD_LETTERS)
+        .take();
+    let row = conn.query_one(&select).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
 /// Throws letters away, and returns how many there were.

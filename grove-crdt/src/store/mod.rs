@@ -10,6 +10,7 @@ mod fit;
 pub(crate) mod identity;
 pub(crate) mod inexact;
 pub(crate) mod kept;
+pub(crate) mod lag;
 pub(crate) mod lease;
 #[cfg(test)]
 mod live;

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ConnectionTrait, DbErr,
-    sea_query::{Expr, ExprTrait as _, OnConflict, Query},
+    sea_query::{Asterisk, Expr, ExprTrait as _, OnConflict, Query},
 };
 
 use crate::store::{chunks, constraint::Constraint, dialect, schema::PARKED};
@@ -68,6 +68,13 @@ pub(crate) async fn any_now<C: ConnectionTrait>(conn: &C) -> Result<bool, DbErr>
     select.column("pk").from(PARKED).limit(1);
     dialect::read_newest(&mut select, conn.get_database_backend());
     Ok(conn.query_one(&select).await?.is_some())
+}
+
+/// How many rows are parked.
+pub(crate) async fn count<C: ConnectionTrait>(conn: &C) -> Result<i64, DbErr> {
+    let select = Query::select().expr(Expr::col(Asterisk).count()).from(PARKED).take();
+    let row = conn.query_one(&select).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
 /// Parks rows. One that is parked already keeps its place and gets the newer reason.

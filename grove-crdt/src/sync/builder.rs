@@ -38,6 +38,11 @@ impl SyncerBuilder {
         }
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
     /// Adds a peer. Peers are synced in the order they were added.
     pub fn peer(mut self, transport: impl Transport + 'static) -> Self {
         self.peers.push(Arc::new(transport));

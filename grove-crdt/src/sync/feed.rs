@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    clock::NodeId,
     error::Error,
-    replica::{News, Replica},
+    replica::{Listener, News, Replica, Told, Way},
     store::identity::History,
     sync::{Peer, Position, PullResponse, Refusal, StreamFrame, respond},
 };
@@ -29,6 +30,8 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::f
 pub(super) struct Feed {
     replica: Replica,
     peer: Peer,
+    /// Who is told, for what is counted; `None` when the subscriber does not name its node.
+    listener: Option<Listener>,
     tables: Vec<String>,
     /// The subscriber's database: what came from it is not sent back.
     via: Option<String>,
@@ -59,6 +62,7 @@ enum Next {
 /// Where a feed begins, and for whom.
 pub(super) struct Start {
     pub peer: Peer,
+    pub node: Option<NodeId>,
     pub tables: Vec<String>,
     pub via: Option<String>,
     pub position: Position,
@@ -70,6 +74,10 @@ impl Feed {
     pub(super) fn new(replica: &Replica, start: Start) -> Self {
         Self {
             replica: replica.clone(),
+            listener: start.node.map(|node| Listener {
+                peer: start.peer.name.clone(),
+                node: node.to_string(),
+            }),
             peer: start.peer,
             tables: start.tables,
             via: start.via,
@@ -114,6 +122,7 @@ impl Feed {
         }
         self.untold = 0;
         let frame = StreamFrame::changes(&answer)?;
+        self.replica.core.meters.sent(Way::Stream, answer.changes.len());
         self.size_next_page(&answer, frame.data.len(), has_more);
         Ok(Some(frame))
     }
@@ -123,6 +132,21 @@ impl Feed {
             self.page = (answer.changes.len() / 2).max(1);
         } else if bytes < SMALL && was_full {
             self.page = (self.page * 2).min(self.largest_page);
+        }
+    }
+
+    /// Notes that the subscriber has taken what was read.
+    pub(super) fn note_taken(&self) {
+        // Not before the first page, which says where it stands.
+        if let (Some(listener), None) = (&self.listener, self.opening) {
+            let core = &self.replica.core;
+            let told = Told {
+                database: self.via.as_deref().unwrap_or_default(),
+                tables: &self.tables,
+                version: self.position.version,
+                everything: !matches!(self.next, Next::Now),
+            };
+            core.audience.told(listener, told, core.clock.now_micros());
         }
     }
 

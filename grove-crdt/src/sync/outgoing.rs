@@ -50,6 +50,7 @@ pub(super) async fn outgoing(replica: &Replica, peer: &Peer, changes: Vec<Change
     hooks.before_page(peer, &mut page).await?;
     (outgoing.places, outgoing.changes) = page.into_changes().into_iter().unzip();
     outgoing.skipped = count - outgoing.changes.len() - outgoing.refused.len();
+    replica.core.meters.kept_back(outgoing.skipped);
     Ok(outgoing)
 }
 

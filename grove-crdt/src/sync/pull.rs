@@ -2,6 +2,7 @@
 
 use crate::{
     error::Error,
+    replica::Way,
     sync::{
         Change, Direction, PullRequest, PullResponse, TOO_LARGE, TransportError, TransportErrorKind,
         letters::Refused,
@@ -25,7 +26,7 @@ impl Round<'_> {
                 let message = "it says that there is more, but its cursor stays where it is";
                 return Err(self.failure(TransportErrorKind::Garbled, message).into());
             }
-            self.take(&answer).await?;
+            self.take(&answer, Way::Pull).await?;
             self.state.cursor = Some(answer.cursor);
             self.save().await?;
             if !answer.has_more {
@@ -40,7 +41,7 @@ impl Round<'_> {
         if self.recognise(&answer.replica_id, &answer.node_id, answer.restarted)? == Outcome::Forgotten {
             return Ok(Outcome::Forgotten);
         }
-        self.take(&answer).await?;
+        self.take(&answer, Way::Stream).await?;
         self.state.cursor = Some(answer.cursor);
         self.save().await?;
         Ok(Outcome::Done)
@@ -67,13 +68,14 @@ impl Round<'_> {
     }
 
     /// Merges a page, and keeps what was refused of it.
-    async fn take(&mut self, answer: &PullResponse) -> Result<(), Error> {
+    async fn take(&mut self, answer: &PullResponse, by: Way) -> Result<(), Error> {
         let changes = &answer.changes;
         if let Some(stray) = changes.iter().find(|change| !self.asked_for(&change.table)) {
             let message = format!("it sent changes of table `{}`, which was not asked for", stray.table);
             return Err(self.failure(TransportErrorKind::Garbled, message).into());
         }
         self.report.pulled += changes.len();
+        self.settings.replica.core.meters.received(by, changes.len());
         let refused = self.merge(changes, &answer.replica_id).await?;
         self.keep(Direction::Inbound, refused).await
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     error::Error,
+    replica::Way,
     sync::{
         Change, Direction, HookError, PushRequest, PushResponse, Rejection, RejectionCode, TOO_LARGE, TransportError,
         TransportErrorKind,
@@ -86,6 +87,7 @@ impl Round<'_> {
                 }
             }
         }
+        self.settings.replica.core.meters.sent(Way::Push, changes.len());
         self.report.pushed += changes.len() - refused.len() - skipped;
         self.report.skipped += outgoing.skipped + skipped;
         let by_peer = refused
@@ -94,6 +96,7 @@ impl Round<'_> {
         let mut all: Refused = by_peer.collect();
         all.append(&mut outgoing.refused);
         self.report.rejected += all.len();
+        self.settings.replica.core.meters.refused_elsewhere(all.len());
         Ok(Some(all))
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use crate::{
     clock::NodeId,
     error::Error,
-    replica::{Ending, Peer, Replica, transact},
+    replica::{Ending, Listener, Peer, Replica, Told, Way, transact},
     store::identity::{self, History},
     sync::{
         Change, HookError, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
@@ -80,7 +80,24 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
     let limit = request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let via = Some(request.replica_id.as_str());
     let page = replica.changes_after(&request.tables, &position, via, limit).await?;
-    answer(replica, peer, &history, page, restarted).await
+    let (version, everything) = (page.position.version, !page.has_more);
+    let answer = answer(replica, peer, &history, page, restarted).await?;
+    let listener = Listener {
+        peer: peer.name.clone(),
+        node: request.node_id.to_string(),
+    };
+    let told = Told {
+        database: &request.replica_id,
+        tables: &request.tables,
+        version,
+        everything,
+    };
+    replica
+        .core
+        .audience
+        .told(&listener, told, replica.core.clock.now_micros());
+    replica.core.meters.sent(Way::Pull, answer.changes.len());
+    Ok(answer)
 }
 
 /// A page as it is answered.
@@ -130,6 +147,7 @@ pub async fn stream(replica: &Replica, peer: &Peer, request: &StreamRequest) -> 
     let (position, restarted) = position(replica, &history, request.cursor.as_deref())?;
     let start = Start {
         peer: peer.clone(),
+        node: request.node_id.clone(),
         tables: request.tables.clone(),
         via: request.replica_id.clone(),
         position,
@@ -146,6 +164,7 @@ pub async fn stream(replica: &Replica, peer: &Peer, request: &StreamRequest) -> 
 /// A peer that speaks for another node, a node id that two databases use; or the database fails.
 pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Result<PushResponse, Refusal> {
     admit(replica, peer, &request.node_id, &request.replica_id).await?;
+    replica.core.meters.received(Way::Push, request.changes.len());
     let mut changes = Vec::with_capacity(request.changes.len());
     let mut places = Vec::with_capacity(request.changes.len());
     let mut rejected = Vec::new();

@@ -1,5 +1,7 @@
 //! One round with one peer: where it stands, and whom it is with. Pulling, pushing and dead letters lie beside it.
 
+use std::time::Instant;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -105,7 +107,10 @@ impl<'a> Round<'a> {
     }
 
     pub(super) async fn run(&mut self, extent: Extent) -> Result<(), Error> {
+        let begun = Instant::now();
         let result = self.pull_and_push(extent).await;
+        let meters = &self.settings.replica.core.meters;
+        meters.round(self.peer.name(), result.is_ok(), begun.elapsed());
         tracing::debug!(peer = self.peer.name(), report = %self.report, ok = result.is_ok(), "round ended");
         result
     }

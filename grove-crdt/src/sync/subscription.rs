@@ -96,6 +96,7 @@ async fn feed_on(mut feed: Feed, mut presence: PresenceStream, sender: mpsc::Sen
     let mut told = false;
     let mut presences = VecDeque::new();
     while let Ok(room) = sender.reserve().await {
+        feed.note_taken();
         let frame = loop {
             if let Some(item) = presences.pop_front() {
                 break StreamFrame::presence(&item).map_err(Refusal::from);
@@ -106,7 +107,7 @@ async fn feed_on(mut feed: Feed, mut presence: PresenceStream, sender: mpsc::Sen
                         told = true;
                         break Ok(frame);
                     }
-                    Ok(None) => {}
+                    Ok(None) => feed.note_taken(),
                     Err(refusal) => break Err(refusal),
                 },
                 item = presence.next(), if told => match item {

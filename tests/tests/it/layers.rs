@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A module may use those before it.
-const LAYERS: [&str; 10] = [
+const LAYERS: [&str; 11] = [
     "clock",
     "change",
     "presence",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 10] = [
     "sync",
     "transport",
     "server",
+    "service",
 ];
 
 fn source() -> PathBuf {

@@ -22,7 +22,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::notes;
 
 /// How long anything here may take, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The notes and drafts of a replica.
 async fn tables(replica: &Replica) -> (Vec<String>, Vec<String>) {
