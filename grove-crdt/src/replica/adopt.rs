@@ -22,7 +22,11 @@ use crate::{
         materialise::{Wanted, materialise},
         parking, shown,
     },
-    store::{inexact::Inexact, parked, progress, row, shadow, version::Numbering},
+    store::{
+        inexact::Inexact,
+        parked, progress, row, shadow,
+        version::{Numbering, Taken},
+    },
     types::{Kind, Record, canonical},
 };
 
@@ -231,7 +235,7 @@ async fn record_rows(
 ) -> Result<bool, Error> {
     let pks: Vec<_> = rows.iter().map(|(pk, _)| pk.clone()).collect();
     // The rows are locked already.
-    let taken = core.numbering.take(tx, None).await?;
+    let taken = core.numbering.take(tx, Taken::Not).await?;
     let loaded = shadow::read_to_write(tx, &core.registry, table, &pks).await?;
     let parked = parked_keys(tx, table).await?;
     let at = core.clock.tick(newest_clock(&loaded.records).as_ref());

@@ -98,6 +98,12 @@ impl Pending {
         }
     }
 
+    /// The row, when all that has happened to it is that it was inserted.
+    pub(crate) fn new_row(&self) -> Option<&Row> {
+        let inserted = self.began_born && self.born && !self.died;
+        self.row.as_ref().filter(|_| inserted)
+    }
+
     /// Whether the row has to be read before this can be written to a record that is alive or is not.
     pub(crate) fn needs_row(&self, alive: bool) -> bool {
         let by_value = |change: &FieldChange| matches!(change, FieldChange::Assigned | FieldChange::MadeSo);

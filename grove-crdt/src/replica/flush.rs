@@ -2,7 +2,7 @@
 //! one that writes.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -13,7 +13,8 @@ use crate::{
     entity::Table,
     error::Error,
     replica::{
-        apply::apply,
+        Core,
+        apply::{apply, birth_of},
         effect::{Effect, Pending, field_value},
         session::Session,
         shown,
@@ -21,8 +22,8 @@ use crate::{
     store::{
         inexact::{self, Inexact},
         row,
-        shadow::{self, Seen},
-        version::Numbering,
+        shadow::{self, Seen, Written},
+        version::{Numbering, Taken},
     },
     types::Record,
 };
@@ -54,10 +55,28 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     let core = &session.core;
     // The transaction may have been open for long.
     core.may_write()?;
-    let taken = core.numbering.take(tx, version).await?;
+    let mut taken = core.numbering.take(tx, version).await?;
+    let mut changed: BTreeSet<String> = BTreeSet::new();
+    let mut wrote = false;
+    // All that a transaction writes has one clock value, unless a record is ahead of it.
+    let mut at = None;
+    let mut read = Vec::new();
+    // Before anything is read: the newest version is the transaction's own afterwards.
+    for share in shares(effects).into_values() {
+        changed.insert(share.table.name.clone());
+        let born = give_births(core, tx, &share, &mut taken, &mut at).await?;
+        wrote |= born != Written::None;
+        if born != Written::All {
+            read.push(share);
+        }
+    }
+    if read.is_empty() {
+        session.log().is_flushed(count, changed, wrote.then_some(taken));
+        return Ok(());
+    }
     let mut loaded = Vec::new();
     let (mut newest, mut any_parked) = (0, None);
-    for mut share in shares(effects).into_values() {
+    for mut share in read {
         let pks: Vec<_> = share.rows.keys().cloned().collect();
         let records = shadow::read_to_write(tx, &core.registry, &share.table, &pks).await?;
         read_missing_rows(tx, &mut share, &records.records).await?;
@@ -82,11 +101,10 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     let above = loaded
         .iter()
         .flat_map(|loaded| loaded.records.values().filter_map(Record::clock))
-        .max()
-        .cloned();
-    let at = core.clock.tick(above.as_ref());
+        .max();
+    let at = at.filter(|at| above.is_none_or(|above| above < at));
+    let at = at.unwrap_or_else(|| core.clock.tick(above));
     let version = Numbering::after(taken, newest);
-    let mut wrote = false;
     for loaded in &loaded {
         let (batch, outdated) = batch(tx.get_database_backend(), loaded, &at)?;
         if core.may_have_parked() {
@@ -95,17 +113,33 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         if !batch.is_empty() {
             shadow::write(tx, &loaded.share.table, version, &batch, &loaded.seen).await?;
             wrote = true;
+            taken = Taken::Is(version);
         }
     }
-    let mut log = session.log();
-    log.flushed += count;
-    if wrote {
-        log.version = Some(version);
-    }
-    log.changed
-        .extend(loaded.iter().map(|loaded| loaded.share.table.name.clone()));
-    log.forget_flushed();
+    session.log().is_flushed(count, changed, wrote.then_some(taken));
     Ok(())
+}
+
+/// Writes a share that is nothing but new rows. When it is not, or not all were written, their records have to be read.
+async fn give_births(
+    core: &Core,
+    tx: &DatabaseTransaction,
+    share: &Share,
+    taken: &mut Taken,
+    at: &mut Option<Hlc>,
+) -> Result<Written, Error> {
+    if core.may_have_parked() || !shadow::can_be_written(tx.get_database_backend()) {
+        return Ok(Written::None);
+    }
+    let mut births = Vec::with_capacity(share.rows.len());
+    for (pk, pending) in &share.rows {
+        match pending.new_row() {
+            Some(row) => births.push((pk.as_str(), birth_of(&share.table, row)?)),
+            None => return Ok(Written::None),
+        }
+    }
+    let at = at.get_or_insert_with(|| core.clock.tick(None));
+    shadow::write_births(tx, &core.registry, &share.table, taken, at, &births).await
 }
 
 fn shares(effects: Vec<Effect>) -> BTreeMap<String, Share> {

@@ -17,7 +17,7 @@ use crate::{
     store::{
         dialect, row,
         shadow::{self, Seen},
-        version::{Numbering, Version},
+        version::{Numbering, Taken, Version},
     },
     types::Record,
 };
@@ -64,7 +64,7 @@ pub(super) async fn lock(
             rows.insert(name, there);
         }
     }
-    let taken = core.numbering.take(tx, None).await?;
+    let taken = core.numbering.take(tx, Taken::Not).await?;
     let (mut newest, mut any_parked) = (0, None);
     let mut tables = BTreeMap::new();
     for (name, pks) in pks {

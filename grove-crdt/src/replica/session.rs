@@ -19,7 +19,7 @@ use crate::{
         statement::{self, Verdict},
         watch,
     },
-    store::{dialect, version::Version},
+    store::{dialect, version::Taken},
 };
 
 /// Effects collected before some of them are written early, so that a huge transaction does not live in memory.
@@ -43,7 +43,7 @@ pub(crate) struct Log {
     /// How many of the effects are in the shadow already.
     pub flushed: usize,
     /// The version this transaction writes under, once it has written.
-    pub version: Option<Version>,
+    pub version: Taken,
     /// The replicated tables that it has written.
     pub changed: BTreeSet<String>,
     pub announced: Vec<Announced>,
@@ -66,6 +66,7 @@ pub(crate) struct Mark {
     id: u64,
     effects: usize,
     flushed: usize,
+    version: Taken,
     poison: Option<String>,
 }
 
@@ -221,7 +222,7 @@ impl Session {
     /// What was written before would be committed without its record.
     fn is_committed_by_a_statement(&self) -> Result<(), Error> {
         let mut log = self.log();
-        if log.version.is_some() || !log.effects.is_empty() {
+        if log.version != Taken::Not || !log.effects.is_empty() {
             return Err(Error::Uncapturable {
                 what: "a statement that commits a transaction which has written replicated tables".into(),
                 instead: "change the schema outside of the transaction".into(),
@@ -300,7 +301,7 @@ impl Session {
 
     /// Whether anything was collected.
     pub(crate) fn has_written(&self) -> bool {
-        self.log().version.is_some()
+        self.log().version != Taken::Not
     }
 
     fn poison(&self, error: Error) -> DbErr {
@@ -322,6 +323,7 @@ impl Session {
             id,
             effects: log.effects.len(),
             flushed: log.flushed,
+            version: log.version,
             poison: log.poison.clone(),
         }
     }
@@ -341,6 +343,10 @@ impl Session {
         }
         log.effects.truncate(mark.effects);
         log.flushed = mark.flushed;
+        if log.version == Taken::Newest {
+            // What was newest is gone.
+            log.version = mark.version;
+        }
         log.poison = mark.poison;
         log.announced.clear();
     }
@@ -419,8 +425,16 @@ impl Log {
         self.spoilt.get_or_insert_with(|| why.to_owned());
     }
 
+    /// Notes that the next effects are in the shadow, and under which version something was written there.
+    pub(crate) fn is_flushed(&mut self, effects: usize, tables: BTreeSet<String>, version: Option<Taken>) {
+        self.flushed += effects;
+        self.version = version.unwrap_or(self.version);
+        self.changed.extend(tables);
+        self.forget_flushed();
+    }
+
     /// Drops effects that are written and that no savepoint can bring back.
-    pub(crate) fn forget_flushed(&mut self) {
+    fn forget_flushed(&mut self) {
         if self.savepoints.is_empty() {
             self.effects.drain(..self.flushed);
             self.flushed = 0;

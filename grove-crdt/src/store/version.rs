@@ -53,6 +53,36 @@ impl Version {
     }
 }
 
+/// The version that a transaction has taken so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// None yet.
+    #[default]
+    Not,
+    Is(Version),
+    /// The newest there is, whatever that is: the transaction has written it itself.
+    Newest,
+}
+
+impl Taken {
+    /// The version as a statement finds it out that reads nothing first.
+    pub(super) fn expr(self, registry: &Registry) -> Expr {
+        let newest = || Expr::SubQuery(None, Box::new(newest_query(registry, None).into()));
+        match self {
+            Self::Is(version) => version.expr(),
+            Self::Not => newest().add(1),
+            Self::Newest => newest(),
+        }
+    }
+
+    /// Notes that something was written under it.
+    pub(super) fn is_written(&mut self) {
+        if *self == Self::Not {
+            *self = Self::Newest;
+        }
+    }
+}
+
 impl Numbering {
     /// What this database's versions are made of, once the bookkeeping tables are there. Brings up to date what they are
     /// made of: the database may have been restored from a dump.
@@ -67,34 +97,34 @@ impl Numbering {
         }
     }
 
-    /// Takes the transaction's version, before it reads the cells that it is to change; `taken` is the one it has already.
-    /// `None` when it is told by what is read: see [`Self::after`].
-    pub(crate) async fn take<C: ConnectionTrait>(
-        self,
-        conn: &C,
-        taken: Option<Version>,
-    ) -> Result<Option<Version>, DbErr> {
+    /// Takes the transaction's version, before it reads the cells that it is to change, unless it is told by what is read: see
+    /// [`Self::after`].
+    pub(crate) async fn take<C: ConnectionTrait>(self, conn: &C, taken: Taken) -> Result<Taken, DbErr> {
         match (self, taken) {
             (Self::AfterNewest, taken) => Ok(taken),
-            (Self::TransactionId { offset }, _) => Ok(Some(Version::OwnId { offset })),
-            (Self::Counter, Some(Version::Number(taken))) => {
+            (Self::TransactionId { offset }, _) => Ok(Taken::Is(Version::OwnId { offset })),
+            (Self::Counter, Taken::Is(Version::Number(taken))) => {
                 // A savepoint that was rolled back may have taken the counter back with it.
                 raise_to(conn, taken).await?;
-                Ok(Some(Version::Number(taken)))
+                Ok(Taken::Is(Version::Number(taken)))
             }
             (Self::Counter, _) => {
                 let next = Expr::cust("last_insert_id(version_floor + 1)");
                 let raise = Query::update().table(REPLICA).value("version_floor", next).take();
                 let raised = conn.execute(&raise).await?.last_insert_id();
                 let raised = i64::try_from(raised).map_err(|_| DbErr::Custom("versions have run out".into()))?;
-                Ok(Some(Version::Number(raised)))
+                Ok(Taken::Is(Version::Number(raised)))
             }
         }
     }
 
     /// The version taken, or the one after the newest that was read with the cells.
-    pub(crate) fn after(taken: Option<Version>, newest: i64) -> Version {
-        taken.unwrap_or(Version::Number(newest + 1))
+    pub(crate) fn after(taken: Taken, newest: i64) -> Version {
+        match taken {
+            Taken::Is(version) => version,
+            Taken::Not => Version::Number(newest + 1),
+            Taken::Newest => Version::Number(newest),
+        }
     }
 }
 

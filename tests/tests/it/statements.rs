@@ -44,7 +44,7 @@ const WRITE_OUT: [&str; 2] = ["SELECT shadow", "INSERT shadow"];
 async fn an_announced_write_is_one_statement_one_read_and_one_write() {
     let (replica, statements) = counted().await;
     let doc = draft("a").insert(&replica).await.unwrap();
-    assert_eq!(summary(&statements), ["INSERT documents", WRITE_OUT[0], WRITE_OUT[1]]);
+    assert_eq!(summary(&statements), ["INSERT documents", "INSERT shadow"]);
     let change = || document::ActiveModel {
         id: Unchanged("a".into()),
         ..Default::default()
@@ -174,10 +174,7 @@ async fn insert_many_takes_as_many_statements_however_many_rows() {
     };
     let [few, many] = of_both_sizes(write).await;
     assert_eq!(few, many);
-    assert_on_sqlite(
-        &few,
-        &["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]],
-    );
+    assert_on_sqlite(&few, &["INSERT documents", "SELECT documents", "INSERT shadow"]);
     if !backend().support_returning() {
         return;
     }
@@ -279,12 +276,12 @@ async fn one_row_by_other_ways() {
     document::Entity::insert(draft("a")).exec(&replica).await.unwrap();
     assert_eq!(
         summary(&statements),
-        ["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]
+        ["INSERT documents", "SELECT documents", "INSERT shadow"]
     );
     ActiveModelTrait::insert(draft("b"), &replica).await.unwrap();
     assert_eq!(
         summary(&statements),
-        ["INSERT documents", "SELECT documents", WRITE_OUT[0], WRITE_OUT[1]]
+        ["INSERT documents", "SELECT documents", "INSERT shadow"]
     );
     let doc = document::Entity::find()
         .filter(document::Column::Id.eq("a"))

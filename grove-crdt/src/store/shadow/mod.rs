@@ -1,6 +1,7 @@
 //! Shadow tables: the cells of a table's records.
 
 mod batch;
+mod births;
 mod form;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,6 +12,7 @@ use sea_orm::{
 };
 
 pub(crate) use batch::{Batch, remove, write};
+pub(crate) use births::{Written, can_be_written, write_births};
 pub(in crate::store) use form::{parse_as, tagged};
 
 use crate::{

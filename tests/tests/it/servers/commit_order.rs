@@ -119,7 +119,7 @@ impl Writer {
     /// The files that were committed.
     async fn write(mut self) -> Vec<String> {
         let mut committed = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..18 {
             committed.extend(self.transaction(&committed.clone()).await);
         }
         committed
