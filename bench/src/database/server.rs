@@ -55,13 +55,8 @@ pub(crate) struct Created {
 impl Created {
     pub(super) async fn new(backend: DbBackend) -> anyhow::Result<Self> {
         let name = format!("{PREFIX}{}_{:08x}", std::process::id(), rand::random::<u32>());
-        // On MariaDB, a replicated table's key had better compare byte by byte: see docs/databases.md.
-        let collation = match backend {
-            DbBackend::MySql => " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-            _ => "",
-        };
         let server = administrator(backend).await?;
-        let create = format!("CREATE DATABASE {name}{collation}");
+        let create = format!("CREATE DATABASE {name}{}", collation(&server).await?);
         server.execute_unprepared(&create).await?;
         server.close().await?;
         let mut url = server_url(backend)?;
@@ -96,6 +91,23 @@ async fn administrator(backend: DbBackend) -> anyhow::Result<DatabaseConnection>
     options.max_connections(1).sqlx_logging(false);
     let connected = SeaOrm::connect(options).await;
     connected.with_context(|| format!("{} does not answer", name(backend)))
+}
+
+/// On MySQL and MariaDB, a replicated table's key had better compare byte by byte: see `docs/databases.md`.
+async fn collation(server: &DatabaseConnection) -> anyhow::Result<&'static str> {
+    if server.get_database_backend() != DbBackend::MySql {
+        return Ok("");
+    }
+    let version = Statement::from_string(DbBackend::MySql, "SELECT version()");
+    let version = server
+        .query_one_raw(version)
+        .await?
+        .context("the server has no version")?;
+    Ok(if version.try_get_by_index::<String>(0)?.contains("MariaDB") {
+        " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+    } else {
+        " CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
+    })
 }
 
 async fn drop_one(server: &DatabaseConnection, name: &str) -> anyhow::Result<()> {

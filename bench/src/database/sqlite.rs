@@ -16,7 +16,7 @@ pub(crate) struct SqliteFile {
 impl SqliteFile {
     /// A file that does not exist yet.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let folder = TempDir::new().context("a folder for a database")?;
+        let folder = TempDir::with_prefix("grove-bench-").context("a folder for a database")?;
         Ok(Self { folder })
     }
 

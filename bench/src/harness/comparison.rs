@@ -104,18 +104,17 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// The median, and in brackets the lowest and the highest as they are shown.
+/// The median, and in brackets between what half of the runs lie.
 fn spread(summary: Summary, reversed: bool, show: impl Fn(f64) -> String) -> String {
     let median = show(summary.median);
-    if summary.runs < 2 {
-        return median;
-    }
-    let (first, last) = if reversed {
-        (summary.high, summary.low)
+    let (low, high) = (show(summary.low), show(summary.high));
+    if low == high {
+        median
+    } else if reversed {
+        format!("{median} ({high} to {low})")
     } else {
-        (summary.low, summary.high)
-    };
-    format!("{median} ({} to {})", show(first), show(last))
+        format!("{median} ({low} to {high})")
+    }
 }
 
 fn times(ratio: f64) -> String {
@@ -174,7 +173,7 @@ mod tests {
     fn rates_are_shown_from_the_least_to_the_most() {
         let case = Comparison {
             unit: Unit::per_second("rows"),
-            ours: Summary::of(&[0.1, 0.2, 0.25]).unwrap(),
+            ours: Summary::of(&[0.1, 0.1, 0.2, 0.25, 0.25]).unwrap(),
             ..against(1.0, Target::Times(1.0))
         };
         assert_eq!(case.show_ours(), "5 rows/s (4 rows/s to 10 rows/s)");

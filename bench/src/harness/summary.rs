@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// What several runs came to.
+/// What several runs came to: the median, and between `low` and `high` the middle half of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
@@ -14,11 +14,13 @@ impl Summary {
     pub(crate) fn of(runs: &[f64]) -> Option<Self> {
         let mut sorted = runs.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let (&low, &high) = (sorted.first()?, sorted.last()?);
+        if sorted.is_empty() {
+            return None;
+        }
         Some(Self {
             median: quantile(&sorted, 0.5),
-            low,
-            high,
+            low: quantile(&sorted, 0.25),
+            high: quantile(&sorted, 0.75),
             runs: runs.len(),
         })
     }
@@ -67,9 +69,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_lies_in_the_middle_of_the_sorted_runs() {
-        let summary = Summary::of(&[9.0, 1.0, 4.0]).unwrap();
-        assert_eq!((summary.low, summary.median, summary.high), (1.0, 4.0, 9.0));
+    fn the_median_lies_in_the_middle_of_the_middle_half() {
+        let summary = Summary::of(&[90.0, 1.0, 4.0, 2.0, 6.0]).unwrap();
+        assert_eq!((summary.low, summary.median, summary.high), (2.0, 4.0, 6.0));
         assert_eq!(Summary::of(&[4.0, 1.0, 2.0, 9.0]).unwrap().median, 3.0);
         assert_eq!(Summary::of(&[]), None);
     }
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_inverse_of_the_lowest_is_the_highest() {
-        let inverse = Summary::of(&[1.0, 2.0, 4.0]).unwrap().inverse();
+        let inverse = Summary::of(&[1.0, 1.0, 2.0, 4.0, 4.0]).unwrap().inverse();
         assert_eq!((inverse.low, inverse.median, inverse.high), (0.25, 0.5, 1.0));
     }
 }

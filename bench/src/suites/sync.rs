@@ -18,8 +18,8 @@ pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     for _ in 0..bench.rounds(0, 3).counted {
         let (full, edge) = (Node::filled("hub", rows).await?, Node::empty("edge").await?);
         pulled.push(sync(&full, &edge, rows).await?.beside(rows, copied(&full, rows).await?));
-        let sink = Node::empty("sink").await?;
-        pushed.push(sync(&sink, &full, rows).await?.beside(rows, copied(&full, rows).await?));
+        let (sink, without_network) = (Node::empty("sink").await?, copied(&full, rows).await?);
+        pushed.push(sync(&sink, &full, rows).await?.beside(rows, without_network));
         changed.push(change(&full, &edge, rows / 100).await?);
     }
     let zipped = count(gzip_of_rows(0..rows)?);

@@ -6,7 +6,7 @@ use crate::{
 pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let plan = Plan {
         transaction: Transaction::PerRound,
-        rows: bench.size(1_000, 20),
+        rows: [bench.size(1_000, 20); 2],
         rounds: bench.rounds(1, 9),
         target: |kind| match kind {
             Kind::Insert => Some(Target::Times(1.2)),

@@ -16,8 +16,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) transaction: Transaction,
-    /// The rows that a round writes.
-    pub(super) rows: usize,
+    /// The rows that a round writes on a file, and on a server.
+    pub(super) rows: [usize; 2],
     pub(super) rounds: Rounds,
     pub(super) target: fn(Kind) -> Option<Target>,
 }
@@ -56,6 +56,7 @@ impl fmt::Display for Kind {
 /// Measures each kind of write on each database.
 pub(super) async fn run(bench: &mut Bench, plan: Plan) -> anyhow::Result<()> {
     for backend in database::reachable().await {
+        let rows = plan.rows[usize::from(backend != DbBackend::Sqlite)];
         let tables = Tables::new(backend, bench.size(10_000, 100)).await?;
         for (index, kind) in Kind::ALL.into_iter().enumerate() {
             let case = Case::new(
@@ -63,7 +64,7 @@ pub(super) async fn run(bench: &mut Bench, plan: Plan) -> anyhow::Result<()> {
                 Unit::Time,
                 "SeaORM in a transaction",
             );
-            let round = |round| tables.round(kind, index * 1_000 + round, plan.rows);
+            let round = |round| tables.round(kind, index * 1_000 + round, rows);
             bench
                 .compare(
                     case.target((plan.target)(kind)),

@@ -23,7 +23,7 @@ const ID: &str = "one";
 pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let (small, large) = (10, bench.size(100_000, 500));
     let (mut few, mut many) = (Site::new(small).await?, Site::new(large).await?);
-    let (rounds, mut pairs) = (bench.rounds(1, 10), Vec::new());
+    let (rounds, mut pairs) = (bench.rounds(0, 5), Vec::new());
     for round in 0..rounds.warm_up + rounds.counted {
         let element = format!("new {round}");
         let pair = (many.add(&element).await?, few.add(&element).await?);
