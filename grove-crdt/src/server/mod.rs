@@ -25,6 +25,7 @@
 //! | `POST /presence` | [`PresenceRequest`](crate::sync::PresenceRequest) | [`PresenceResponse`](crate::sync::PresenceResponse) |
 //! | `GET /presence?topic=…` | | [`TopicPresences`](crate::sync::TopicPresences) |
 //! | `GET /health` | nothing, from anybody | `{"status":"ok"}`; 503 and `unavailable` when the database does not answer, or the server ends |
+//! | `GET /openapi.json` | nothing, from anybody | what is here, as an OpenAPI document, with the feature `openapi` |
 //!
 //! Bodies are JSON, compressed with gzip or zstd if the other side likes. Every error is an
 //! [`ErrorBody`](crate::sync::ErrorBody):
@@ -55,6 +56,8 @@ mod json;
 #[cfg(feature = "jwt")]
 mod jwt;
 mod limits;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod presence;
 mod pull;
 mod push;
@@ -71,5 +74,7 @@ pub use builder::{NoAuthenticator, SyncServerBuilder};
 #[cfg(feature = "jwt")]
 pub use jwt::{Jwt, JwtKey};
 pub use limits::Limits;
+#[cfg(feature = "openapi")]
+pub use openapi::openapi;
 pub use rate::Rate;
 pub use router::SyncServer;
