@@ -1,6 +1,8 @@
 //! What travels between replicas: one change, and why one is refused.
 
 mod rejection;
+#[cfg(feature = "openapi")]
+mod schema;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -23,6 +25,7 @@ use crate::clock::{Hlc, NodeId};
 /// | `counter` | the column | the node | `counter`: that node's totals, `{"inc":30,"dec":0}` |
 /// | `set` | the column | the element's key | `value`: the element; `set`: per node `{"add":[ts,c],"rem":[ts,c]}`; `tombstone` when not present |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Change {
     /// The table's name.
     pub table: String,
@@ -37,19 +40,24 @@ pub struct Change {
     /// `record`, `lww`, `counter`, `set`, or a kind of a later version.
     pub crdt_type: String,
     /// The record's causal length at the time of writing.
+    #[cfg_attr(feature = "openapi", schema(format = "uint32", maximum = 4_294_967_295_i64))]
     pub epoch: u32,
     /// When it was written.
     pub hlc: Hlc,
     /// Who wrote it: the node of `hlc`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::clock::Writer))]
     pub node_id: NodeId,
     /// See the table above.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_json")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub value: Option<Json>,
     /// See the table above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::CounterTotals))]
     pub counter: Option<Json>,
     /// See the table above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::SetTags))]
     pub set: Option<Json>,
     /// Whether the change says that something is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

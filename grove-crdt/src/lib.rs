@@ -71,7 +71,7 @@
 //! - `client` (default): [`HttpTransport`](transport::HttpTransport), on reqwest with rustls.
 //! - `server` (default): [`SyncServer`](server::SyncServer), on axum.
 //! - `jwt`: an authenticator that names peers by JSON Web Tokens, for the server.
-//!
+//! - `openapi`: the server describes its routes, and serves that as an OpenAPI document.
 //! - `sqlite`, `postgres`, `mysql`: SeaORM's drivers. The same as enabling `sqlx-sqlite` and so on for `sea-orm` itself.
 //! - `migration`: the shadow tables as a migration of `sea-orm-migration`.
 //!

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why one change was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Rejection {
     /// The change's place in the request.
     pub index: usize,
@@ -11,8 +12,7 @@ pub struct Rejection {
     pub code: RejectionCode,
     /// What was wrong with it.
     pub message: String,
-    /// Whether a hook refused it for now only. What codes of the protocol say of themselves is not repeated here; see
-    /// [`Rejection::can_pass_later`].
+    /// Whether a hook refused it for now only. What codes of the protocol say of themselves is not repeated here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub later: bool,
 }
@@ -35,7 +35,8 @@ impl Rejection {
         }
     }
 
-    /// Whether the same change can be taken later, without anybody mending it.
+    /// Whether the same change can be taken later, without anybody mending it: because its code says so, or the hook that
+    /// refused it.
     #[must_use]
     pub fn can_pass_later(&self) -> bool {
         self.later || self.code.can_pass_later()
@@ -82,7 +83,7 @@ pub enum RejectionCode {
 }
 
 /// The codes of the protocol.
-const CODES: [(&str, RejectionCode); 11] = [
+pub(super) const CODES: [(&str, RejectionCode); 11] = [
     ("malformed", RejectionCode::Malformed),
     ("unknown_table", RejectionCode::UnknownTable),
     ("unknown_kind", RejectionCode::UnknownKind),

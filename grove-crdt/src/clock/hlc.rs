@@ -16,13 +16,21 @@ use crate::clock::NodeId;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(description = "A hybrid logical clock value, ordered by (`ts`, `c`, `node`).")
+)]
 pub struct Hlc {
     /// Microseconds since the Unix epoch; at most 2^53, so that a JavaScript number holds it exactly.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9_007_199_254_740_992_i64))]
     pub ts: i64,
     /// Tells writes of one microsecond apart.
     #[serde(rename = "c")]
+    #[cfg_attr(feature = "openapi", schema(format = "uint32", maximum = 4_294_967_295_i64))]
     pub counter: u32,
     /// The node that wrote.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::clock::Writer))]
     pub node: NodeId,
 }
 

@@ -10,9 +10,15 @@
 mod hlc;
 mod hybrid;
 mod node_id;
+#[cfg(feature = "openapi")]
+mod schema;
 mod wall;
 
 pub use hlc::Hlc;
+#[cfg(feature = "openapi")]
+pub(crate) use hlc::MAX_TS;
 pub(crate) use hybrid::Clock;
 pub use node_id::NodeId;
+#[cfg(feature = "openapi")]
+pub(crate) use schema::Writer;
 pub use wall::{FakeClock, SystemClock, WallClock};

@@ -9,9 +9,11 @@ use crate::{
 
 /// One node under one topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct Presence {
     /// The topic, such as `documents:doc-1`.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::presence::Topic))]
     pub topic: String,
     /// Who is present.
     pub node_id: NodeId,
@@ -24,23 +26,27 @@ pub struct Presence {
 
 /// Something that happened to a presence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct PresenceEvent {
     /// What happened.
     pub kind: PresenceKind,
     /// Under which topic.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::presence::Topic))]
     pub topic: String,
     /// To which node.
     pub node_id: NodeId,
-    /// What the node tells now; `None` when it is gone.
+    /// What the node tells now; nothing when it is gone.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub data: Option<PresenceData>,
-    /// As [`Presence::via`].
+    /// The nodes it was passed on by, as of a presence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub via: Vec<NodeId>,
 }
 
 /// What can happen to a presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PresenceKind {

@@ -16,11 +16,11 @@ use crate::presence::{PresenceData, Refused};
 #[must_use]
 pub struct PresenceLimits {
     pub(super) ttl: Duration,
-    data: usize,
-    topic: usize,
-    pub(super) topics_per_node: usize,
-    pub(super) nodes_per_topic: usize,
-    pub(super) presences: usize,
+    pub(crate) data: usize,
+    pub(crate) topic: usize,
+    pub(crate) topics_per_node: usize,
+    pub(crate) nodes_per_topic: usize,
+    pub(crate) presences: usize,
 }
 
 impl Default for PresenceLimits {

@@ -44,6 +44,8 @@ mod limits;
 mod presences;
 mod refused;
 mod relay;
+#[cfg(feature = "openapi")]
+mod schema;
 mod state;
 mod subscription;
 
@@ -57,6 +59,8 @@ pub use limits::PresenceLimits;
 pub use presences::Presences;
 pub(crate) use refused::Refused;
 pub use relay::PresenceRelay;
+#[cfg(feature = "openapi")]
+pub(crate) use schema::{Topic, said};
 pub use subscription::PresenceSubscription;
 
 #[cfg(test)]

@@ -31,11 +31,11 @@ const BUSY_RETRY: Duration = Duration::from_secs(10);
 /// An answer that is an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ErrorAnswer {
-    status: StatusCode,
-    code: Cow<'static, str>,
+    pub(super) status: StatusCode,
+    pub(super) code: Cow<'static, str>,
     message: String,
     /// When to ask again, if that is of use.
-    retry_after: Option<Duration>,
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl ErrorAnswer {
@@ -97,7 +97,7 @@ impl ErrorAnswer {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
-    fn body(&self) -> ErrorBody {
+    pub(super) fn body(&self) -> ErrorBody {
         ErrorBody {
             error: ErrorDetail {
                 code: self.code.clone().into_owned(),
@@ -142,6 +142,11 @@ impl ErrorAnswer {
     /// Logs the cause, and tells nothing of it.
     pub(super) fn internal(cause: &(dyn StdError + 'static)) -> Self {
         tracing::error!(cause, "a sync request failed on this side");
+        Self::failed()
+    }
+
+    /// All that is told of a failure of this side.
+    pub(super) fn failed() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

@@ -26,6 +26,7 @@
 //! | `GET /presence?topic=…` | | [`TopicPresences`](crate::sync::TopicPresences) |
 //! | `GET /health` | nothing, from anybody | `{"status":"ok"}`; 503 and `unavailable` when the database does not answer, or the server ends |
 //! | `GET /metrics` | nothing, from peers that [may see them](crate::sync::Peer::may_see_metrics) | [text for Prometheus](SyncServer::metrics) |
+//! | `GET /openapi.json` | nothing, from anybody | what is here, as an OpenAPI document, with the feature `openapi` |
 //!
 //! Bodies are JSON, compressed with gzip or zstd if the other side likes. Every error is an
 //! [`ErrorBody`](crate::sync::ErrorBody):
@@ -57,6 +58,8 @@ mod json;
 mod jwt;
 mod limits;
 mod metrics;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod presence;
 mod pull;
 mod push;
@@ -73,5 +76,7 @@ pub use builder::{NoAuthenticator, SyncServerBuilder};
 #[cfg(feature = "jwt")]
 pub use jwt::{Jwt, JwtKey};
 pub use limits::Limits;
+#[cfg(feature = "openapi")]
+pub use openapi::openapi;
 pub use rate::Rate;
 pub use router::SyncServer;

@@ -91,7 +91,10 @@ impl SyncServer {
             .route("/metrics", get(metrics::show))
             .route_layer(from_fn_with_state(self.clone(), running::count))
             // Not counted: it tells of the server's end.
-            .route("/health", get(health))
+            .route("/health", get(health));
+        #[cfg(feature = "openapi")]
+        let routes = routes.route("/openapi.json", get(crate::server::openapi::serve));
+        let routes = routes
             .method_not_allowed_fallback(async || ErrorAnswer::method_not_allowed())
             .fallback(async || ErrorAnswer::not_found())
             .layer(CompressionLayer::new())

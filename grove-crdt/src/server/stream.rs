@@ -1,4 +1,4 @@
-use std::convert::Infallible;
+use std::{convert::Infallible, num::IntErrorKind};
 
 use axum::{
     extract::State,
@@ -51,8 +51,7 @@ fn read(head: &Parts, limits: &Limits) -> Result<StreamRequest, ErrorAnswer> {
     let tables = query
         .one("tables")?
         .ok_or_else(|| ErrorAnswer::bad_request("say which tables: `?tables=…,…`"))?;
-    let limit = query.one("limit")?.map(str::parse).transpose();
-    let limit = limit.map_err(|_| ErrorAnswer::bad_request("`limit` is no number"))?;
+    let limit = query.one("limit")?.map(limit).transpose()?;
     if limit == Some(0) {
         return Err(ErrorAnswer::bad_request(
             "an event of no changes would never get anywhere",
@@ -67,6 +66,15 @@ fn read(head: &Parts, limits: &Limits) -> Result<StreamRequest, ErrorAnswer> {
         limit: Some(limits.page_for(limit)),
         topics: query.one("topics")?.map(topics),
     })
+}
+
+/// As many as a text says; as many as there can be when it says more.
+fn limit(text: &str) -> Result<usize, ErrorAnswer> {
+    match text.parse::<usize>() {
+        Ok(limit) => Ok(limit),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Ok(usize::MAX),
+        Err(_) => Err(ErrorAnswer::bad_request("`limit` is no number")),
+    }
 }
 
 /// Topics separated by commas; none when there is nothing.

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use serde::{Deserialize, Serialize};
 
-use crate::sync::Position;
+use crate::{store::peers::Within, sync::Position};
 
 /// What a cursor says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,13 @@ impl Cursor {
 
     /// `None` when the text is none of ours.
     pub(super) fn decode(text: &str) -> Option<Self> {
-        serde_json::from_slice(&BASE64.decode(text).ok()?).ok()
+        let cursor: Self = serde_json::from_slice(&BASE64.decode(text).ok()?).ok()?;
+        let Position { version, within } = &cursor.position;
+        // No key has this character, and PostgreSQL fails over it.
+        let is_key = |text: &String| !text.contains('\0');
+        let within = within.as_ref();
+        let is_place =
+            within.is_none_or(|Within(table, pk, field, cell)| [table, pk, field, cell].into_iter().all(is_key));
+        (*version >= 0 && is_place).then_some(cursor)
     }
 }

@@ -21,6 +21,8 @@ mod report;
 pub mod respond;
 mod retry;
 mod round;
+#[cfg(feature = "openapi")]
+pub(crate) mod schema;
 mod subscription;
 mod syncer;
 mod transport;

@@ -18,18 +18,26 @@ use crate::{
 
 /// The body of `POST /presence`: what a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PresenceRequest {
     /// Who says it.
     pub node_id: NodeId,
     /// The identity of the node's database, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::sync::schema::ReplicaId>))]
     pub replica_id: Option<String>,
     /// By topic: data to join, to change it, or to stay; `null` to leave. It is taken as a whole or not at all.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::presence::said))]
     pub topics: BTreeMap<String, Option<PresenceData>>,
 }
 
 /// The answer to a [`PresenceRequest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(description = "The answer to what a node says of itself.")
+)]
 pub struct PresenceResponse {
     /// How long what was said stands without being said again, in milliseconds. Say it again three times as often.
     pub ttl_ms: u64,
@@ -37,8 +45,10 @@ pub struct PresenceResponse {
 
 /// The answer to `GET /presence?topic=…`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TopicPresences {
     /// The topic.
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::presence::Topic))]
     pub topic: String,
     /// Who is present under it, by node.
     pub presences: Vec<NodePresence>,
@@ -46,6 +56,7 @@ pub struct TopicPresences {
 
 /// A node that is present under the topic that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NodePresence {
     /// The node.
     pub node_id: NodeId,

@@ -3,9 +3,11 @@
 //! One [`Change`] is one cell. A pull asks for the changes after a cursor, a push delivers changes; both are idempotent,
 //! so a lost answer is repeated safely.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Number, Value as Json};
 
+#[cfg(feature = "openapi")]
+use crate::sync::schema;
 use crate::{
     change::{Change, Rejection},
     clock::{Hlc, NodeId},
@@ -16,28 +18,55 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// The body of `POST /pull`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullRequest {
     /// Who asks.
     pub node_id: NodeId,
     /// The identity of the asker's database.
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ReplicaId))]
     pub replica_id: String,
     /// The tables to be told of.
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::tables))]
     pub tables: Vec<String>,
     /// Where the last answer ended; from the beginning when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// How many changes to answer with at most; the answerer may give fewer. When absent, the answerer chooses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub limit: Option<usize>,
     /// Reserved: a filter is refused, not ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::nothing))]
     pub filter: Option<Json>,
+}
+
+/// A number without a fraction, however it is written: JSON knows no integers, and some that write it put `1000.0`. One that is
+/// larger than any is the largest.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    if let Some(number) = number.as_u64() {
+        return Ok(Some(usize::try_from(number).unwrap_or(usize::MAX)));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and not negative, and what is too large becomes the largest"
+    )]
+    match number.as_f64() {
+        Some(number) if number >= 0.0 && number.fract() == 0.0 => Ok(Some(number as usize)),
+        _ => Err(D::Error::custom(format!("a limit is a whole number, not {number}"))),
+    }
 }
 
 /// The answer to a pull.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PullResponse {
     /// The identity of the answerer's database.
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ReplicaId))]
     pub replica_id: String,
     /// The answerer's node.
     pub node_id: NodeId,
@@ -49,6 +78,7 @@ pub struct PullResponse {
     pub has_more: bool,
     /// The newest clock value among `changes`; absent when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub latest_hlc: Option<Hlc>,
     /// The cursor was not of this database's history (it was recreated or restored): this answer starts over, and what
     /// the asker has pushed before has to be pushed again.
@@ -58,19 +88,24 @@ pub struct PullResponse {
 
 /// The body of `POST /push`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushRequest {
     /// Who pushes.
     pub node_id: NodeId,
     /// The identity of the pusher's database.
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ReplicaId))]
     pub replica_id: String,
     /// The changes. Each is judged alone; they are parsed one by one, so that one that can't be read spoils no other.
+    #[cfg_attr(feature = "openapi", schema(schema_with = schema::pushed))]
     pub changes: Vec<Json>,
 }
 
 /// The answer to a push.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushResponse {
     /// The identity of the answerer's database.
+    #[cfg_attr(feature = "openapi", schema(value_type = schema::ReplicaId))]
     pub replica_id: String,
     /// The answerer's node.
     pub node_id: NodeId,
@@ -85,6 +120,7 @@ pub struct PushResponse {
     pub rejected: Vec<Rejection>,
     /// The newest clock value among the changes taken; absent when there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub latest_hlc: Option<Hlc>,
 }
 
@@ -112,6 +148,7 @@ fn is_zero(count: &usize) -> bool {
 
 /// The body of every answer that is an error: `{"error":{"code":"…","message":"…"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     /// The error.
     pub error: ErrorDetail,
@@ -119,9 +156,13 @@ pub struct ErrorBody {
 
 /// What an [`ErrorBody`] says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "What an error says."))]
 pub struct ErrorDetail {
     /// For programs.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9_]{1,64}$"))]
     pub code: String,
     /// For people.
+    #[cfg_attr(feature = "openapi", schema(max_length = 300))]
     pub message: String,
 }

@@ -61,6 +61,9 @@ const MAX_PAGE: usize = 10_000;
 /// How many changes a pull is answered with when it does not say.
 const DEFAULT_PAGE: usize = 1_000;
 
+/// The longest identity of a database, in bytes.
+pub(super) const MAX_REPLICA_ID: usize = 64;
+
 /// Answers a pull.
 ///
 /// # Errors
@@ -224,7 +227,7 @@ fn check_tables(replica: &Replica, peer: &Peer, tables: &[String]) -> Result<(),
 /// Lets a request in, or says why not: one node id is one writer, on one database.
 pub(super) async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica_id: &str) -> Result<(), Refusal> {
     check_bound(peer, node)?;
-    if node.is_baseline() || replica_id.is_empty() || replica_id.len() > 64 {
+    if node.is_baseline() || !is_replica_id(replica_id) {
         return Err(Refusal::BadRequest(
             "`node_id` and `replica_id` must name the asking replica".into(),
         ));
@@ -254,6 +257,11 @@ pub(super) async fn admit(replica: &Replica, peer: &Peer, node: &NodeId, replica
     }
 }
 
+/// Whether a text can be the identity of a database.
+fn is_replica_id(text: &str) -> bool {
+    (1..=MAX_REPLICA_ID).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 pub(super) fn check_bound(peer: &Peer, node: &NodeId) -> Result<(), Refusal> {
     match &peer.node {
         Some(bound) if bound != node => Err(Refusal::WrongNode {
@@ -278,8 +286,7 @@ fn position(replica: &Replica, history: &History, cursor: Option<&str>) -> Resul
     let Some(text) = cursor else {
         return Ok((Position::default(), false));
     };
-    let cursor = Cursor::decode(text).filter(|cursor| cursor.position.version >= 0);
-    let Some(cursor) = cursor else {
+    let Some(cursor) = Cursor::decode(text) else {
         return Err(Refusal::BadRequest("`cursor` is none that this server gave out".into()));
     };
     if cursor.replica_id != replica.replica_id() {

@@ -10,6 +10,7 @@ mod commits;
 mod concurrency;
 mod crash;
 mod databases;
+mod described;
 mod exact;
 mod hooks;
 mod http;

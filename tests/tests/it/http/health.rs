@@ -5,13 +5,12 @@ use reqwest::Client;
 use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
-use super::serve;
+use super::{Answer, serve};
 use crate::notes;
 
 async fn ask(url: &str) -> (u16, Json) {
-    let answer = Client::new().get(format!("{url}/health")).send().await.unwrap();
-    let status = answer.status().as_u16();
-    (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    let answer = Answer::to(Client::new().get(format!("{url}/health"))).await;
+    (answer.status.as_u16(), answer.body)
 }
 
 #[apply(on_each_database!)]

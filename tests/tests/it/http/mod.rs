@@ -6,6 +6,7 @@ mod cors;
 mod ending;
 mod health;
 mod jwt;
+mod openapi;
 mod patience;
 mod rates;
 mod requests;
@@ -23,7 +24,7 @@ use reqwest::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::notes;
+use crate::{described, notes};
 
 /// Serves routes on a free port, below `/sync`, and returns the URL of that.
 pub(crate) async fn serve(routes: Router) -> String {
@@ -65,10 +66,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Sends a request. The answer has to be as the OpenAPI document describes it.
     pub(crate) async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.unwrap();
+        let (status, headers, text) = described::send(request).await;
         let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: not JSON: {text:?}"));
         Self { status, headers, body }
     }

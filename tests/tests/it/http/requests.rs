@@ -240,3 +240,54 @@ async fn only_json_is_read() {
         assert_eq!(with_type(Some(right)).await.status, 200);
     }
 }
+
+/// JSON has one kind of number, and some programs write every one with a point.
+#[apply(on_each_database!)]
+async fn a_limit_is_a_whole_number_however_it_is_written() {
+    let (cloud, url) = open_server(Limits::default()).await;
+    notes::write(&cloud, "a", "x").await;
+    notes::write(&cloud, "b", "y").await;
+    let pull = format!("{url}/pull");
+    let with = |limit: &str| {
+        let body = pull_body().to_string().replace('}', &format!(r#","limit":{limit}}}"#));
+        Answer::to(request(&pull).body(body))
+    };
+    for (limit, changes) in [("1", 1), ("1.0", 1), ("1e0", 1), ("10E-1", 1), ("2.0", 2), ("null", 2)] {
+        let answer = with(limit).await;
+        assert_eq!(answer.status, 200, "{limit}: {}", answer.body);
+        assert_eq!(answer.body["changes"].as_array().unwrap().len(), changes, "{limit}");
+    }
+    for large in ["18446744073709551615", "18446744073709551616", "1e300"] {
+        assert_eq!(with(large).await.status, 200, "{large}");
+        let stream = format!("{url}/stream?tables=notes&limit={}", large.replace("e300", ""));
+        assert_eq!(Client::new().get(stream).send().await.unwrap().status(), 200, "{large}");
+    }
+    for wrong in ["1.5", "-1", "-1.0", "\"1\"", "true", "[1]"] {
+        with(wrong).await.is_error(400, "malformed");
+    }
+    for nothing in ["0", "0.0", "-0.0"] {
+        with(nothing).await.is_error(400, "bad_request");
+    }
+}
+
+/// PostgreSQL can't hold the character U+0000, so the one that was sent it failed.
+#[apply(on_each_database!)]
+async fn what_can_be_no_databases_identity_is_refused_by_every_route() {
+    let (_, url) = open_server(Limits::default()).await;
+    for wrong in ["", "a\0b", "\u{85}", &"ä".repeat(33)] {
+        let bodies = [
+            ("pull", json!({ "tables": ["notes"] })),
+            ("push", json!({ "changes": [] })),
+            ("presence", json!({ "topics": {} })),
+        ];
+        for (route, mut body) in bodies {
+            (body["node_id"], body["replica_id"]) = (json!("edge"), json!(wrong));
+            send(&format!("{url}/{route}"), &body)
+                .await
+                .is_error(400, "bad_request");
+        }
+        let mut stream = url::Url::parse(&format!("{url}/stream?tables=notes&node_id=edge")).unwrap();
+        stream.query_pairs_mut().append_pair("replica_id", wrong);
+        Answer::to(Client::new().get(stream)).await.is_error(400, "bad_request");
+    }
+}

@@ -15,7 +15,7 @@ use grove_crdt::{
 use reqwest::{Client, RequestBuilder, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value as Json, json};
 
-use crate::notes;
+use crate::{described, notes};
 
 /// A replica that answers at a URL.
 struct Hub {
@@ -83,9 +83,7 @@ impl Hub {
 
 impl Answer {
     async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
-        let status = response.status();
-        let text = response.text().await.unwrap();
+        let (status, _, text) = described::send(request).await;
         let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: not JSON: {text:?}"));
         Self { status, body }
     }
