@@ -6,5 +6,5 @@ use grove_crdt_loco_example::{app::App, migration::Migrator};
 
 #[tokio::main]
 async fn main() -> loco_rs::Result<()> {
-    loco_rs::cli::main::<App, Migrator>().await
+    Box::pin(loco_rs::cli::main::<App, Migrator>()).await
 }

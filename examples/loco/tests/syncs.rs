@@ -3,7 +3,7 @@
 use grove_crdt::{Replica, prelude::*};
 use grove_crdt_loco_example::{app::App, initializers, migration::Migrator, models};
 use loco_rs::{app::Hooks as _, boot::StartMode, config::Config, environment::Environment};
-use sea_orm::{ActiveValue::Set, ConnectOptions, Database, DatabaseConnection, EntityTrait as _, QueryOrder as _};
+use sea_orm::{ActiveValue::Set, ConnectOptions, Database, DatabaseConnection, EntityTrait as _};
 use sea_orm_migration::MigratorTrait as _;
 use serde_json::{Value, json};
 

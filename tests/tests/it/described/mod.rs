@@ -15,7 +15,7 @@ use jsonschema::{Registry, Validator};
 use reqwest::{Body, RequestBuilder};
 use serde_json::{Value as Json, json};
 
-pub(crate) use layer::{Log, watched};
+pub(crate) use layer::watched;
 
 /// The document that the library produces.
 pub(crate) static DOCUMENT: LazyLock<Json> =

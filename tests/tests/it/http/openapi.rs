@@ -9,7 +9,7 @@ use grove_crdt::{
     prelude::*,
     presence::PresenceItem,
     server::SyncServer,
-    sync::{EventStream, Peer, StreamEvent, StreamRequest, StreamingTransport as _, Transport as _},
+    sync::{EventStream, Peer, StreamEvent, StreamRequest, StreamingTransport as _},
 };
 use grove_crdt_tests::{entities::document, replica_of};
 use reqwest::Client;
