@@ -23,6 +23,7 @@ use crate::clock::{Hlc, NodeId};
 /// | `counter` | the column | the node | `counter`: that node's totals, `{"inc":30,"dec":0}` |
 /// | `set` | the column | the element's key | `value`: the element; `set`: per node `{"add":[ts,c],"rem":[ts,c]}`; `tombstone` when not present |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a change, which is a JSON object")]
 pub struct Change {
     /// The table's name.
     pub table: String,

@@ -16,6 +16,7 @@ use crate::clock::NodeId;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(expecting = "a clock value, which is a JSON object")]
 pub struct Hlc {
     /// Microseconds since the Unix epoch; at most 2^53, so that a JavaScript number holds it exactly.
     pub ts: i64,

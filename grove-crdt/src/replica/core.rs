@@ -16,7 +16,7 @@ use crate::{
     entity::Registry,
     error::Error,
     presence::Board,
-    replica::{HookChain, guard::NodeGuard, news::Bulletin, occasion::Occasion, session::Session},
+    replica::{HookChain, guard::NodeGuard, news::Bulletin, occasion::Occasion, session::Session, shelf::Shelves},
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
 
@@ -34,6 +34,8 @@ pub(crate) struct Core {
     pub commits: watch::Sender<u64>,
     pub(super) bulletin: Bulletin,
     pub presence: Board,
+    /// Pages that several streams take.
+    pub shelves: Shelves,
     parkings: Parkings,
     /// After what nobody has tried the parked rows.
     pub(super) untried: std::sync::Mutex<Occasion>,
@@ -143,6 +145,7 @@ impl Core {
             commits: watch::Sender::new(0),
             bulletin: Bulletin::new(parts.poll_interval),
             presence: parts.presence,
+            shelves: Shelves::default(),
             parkings: Parkings::new(parts.has_parked),
             untried: std::sync::Mutex::default(),
             parked_turn: AtomicUsize::new(0),
@@ -205,7 +208,7 @@ impl Core {
         tokio::time::timeout(self.busy_timeout, gate)
             .await
             .map_err(|_| {
-                Error::Invalid(format!(
+                Error::Busy(format!(
                     "another transaction of this replica has been open for the whole busy timeout ({:?}); a task that holds a transaction must write through it, not through the replica",
                     self.busy_timeout
                 ))

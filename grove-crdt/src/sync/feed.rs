@@ -1,12 +1,18 @@
 //! What one subscriber is sent: first what there is after its cursor, then what comes, in commit order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     error::Error,
-    replica::{News, Replica},
+    replica::{
+        News, Replica,
+        shelf::{Reading, Shelf, Taken},
+    },
     store::identity::History,
-    sync::{Peer, Position, PullResponse, Refusal, StreamFrame, respond},
+    sync::{
+        Peer, Position, PullResponse, Refusal, StreamFrame, outgoing, respond,
+        subscription::{self, Told},
+    },
 };
 
 /// How many changes the first page has at most. Pages grow while they are small in bytes, so that a subscriber that is far
@@ -34,6 +40,7 @@ pub(super) struct Feed {
     via: Option<String>,
     position: Position,
     news: News,
+    shelf: Arc<Shelf>,
     /// How many changes the next page has at most, and any page.
     page: usize,
     largest_page: usize,
@@ -69,6 +76,7 @@ pub(super) struct Start {
 impl Feed {
     pub(super) fn new(replica: &Replica, start: Start) -> Self {
         Self {
+            shelf: replica.core.shelves.of(&start.tables),
             replica: replica.clone(),
             peer: start.peer,
             tables: start.tables,
@@ -89,38 +97,94 @@ impl Feed {
     ///
     /// A hook refuses the page; or the database fails.
     pub(super) async fn read(&mut self) -> Result<Option<StreamFrame>, Refusal> {
-        let via = self.via.as_deref();
-        let page = self
-            .replica
-            .page_now(&self.tables, &self.position, via, self.page)
-            .await?;
+        let Taken { page, is_new } = self.take().await?;
         self.next = match self.next {
-            _ if page.has_more => Next::Now,
+            _ if page.has_more || !is_new => Next::Now,
             Next::After(pause) if page.held_back => Next::After((pause * 2).min(LOOK_AGAIN.1)),
             _ if page.held_back => Next::After(LOOK_AGAIN.0),
             _ => Next::WithNews,
         };
         self.position = page.position.clone();
         let opening = self.opening.take();
-        if page.changes.is_empty() && opening.is_none() {
+        let mine = self.mine(&page);
+        if mine == 0 && opening.is_none() {
             return Ok(None);
         }
-        let history = History::load(&self.replica.core.db).await.map_err(Error::from)?;
-        let has_more = page.has_more;
-        self.untold += page.changes.len();
-        let answer = respond::answer(&self.replica, &self.peer, &history, page, opening.unwrap_or(false)).await?;
-        if answer.changes.is_empty() && opening.is_none() && self.untold < TELL_AFTER {
-            return Ok(None);
-        }
+        self.untold += mine;
+        let told = Told {
+            has_more: page.has_more || !is_new,
+            restarted: opening.unwrap_or(false),
+        };
+        let frame = if mine == page.changes.len() && self.replica.core.hooks.is_empty() {
+            StreamFrame::written(&self.replica, &page, told)?
+        } else {
+            let answer = self.answer(&page, told).await?;
+            if answer.changes.is_empty() && opening.is_none() && self.untold < TELL_AFTER {
+                return Ok(None);
+            }
+            StreamFrame::changes(&answer)?
+        };
         self.untold = 0;
-        let frame = StreamFrame::changes(&answer)?;
-        self.size_next_page(&answer, frame.data.len(), has_more);
+        self.size_next_page(mine, frame.data.len(), page.has_more);
         Ok(Some(frame))
     }
 
-    fn size_next_page(&mut self, answer: &PullResponse, bytes: usize, was_full: bool) {
+    /// The page that comes next: read, or one that another has read.
+    async fn take(&self) -> Result<Taken, Refusal> {
+        if !self.shelf.is_shared() {
+            return self.read_page(self.via.as_deref()).await.map(Taken::own);
+        }
+        let since = self.shelf.moment();
+        // Who comes late is served in large pages, rather than in those of every commit.
+        let old = self.opening.is_none();
+        // What came from one is for the others, so all of it is read.
+        let read = self.read_page(None);
+        self.shelf.take(&self.position, since, old, self.page, read).await
+    }
+
+    async fn read_page(&self, not_via: Option<&str>) -> Result<Reading, Refusal> {
+        let replica = &self.replica;
+        let page = replica
+            .page_now(&self.tables, &self.position, not_via, self.page)
+            .await?;
+        let history = History::load(&replica.core.db).await.map_err(Error::from)?;
+        Ok(Reading {
+            cursor: respond::cursor(replica, &history, page.position.clone()),
+            latest_hlc: page.changes.iter().map(|change| &change.hlc).max().cloned(),
+            written: subscription::write(&page.changes)?,
+            changes: page.changes,
+            came_from: page.came_from,
+            position: page.position,
+            has_more: page.has_more,
+            held_back: page.held_back,
+        })
+    }
+
+    /// How many changes of a page are not the subscriber's own.
+    fn mine(&self, page: &Reading) -> usize {
+        page.came_from.iter().filter(|via| self.is_told(via.as_deref())).count()
+    }
+
+    /// Whether the subscriber is told of what came from there.
+    fn is_told(&self, via: Option<&str>) -> bool {
+        via.is_none() || via != self.via.as_deref()
+    }
+
+    /// What the subscriber is told of a page.
+    async fn answer(&self, page: &Reading, told: Told) -> Result<PullResponse, Refusal> {
+        let changes = page.changes.iter().zip(&page.came_from);
+        let changes = changes.filter(|(_, via)| self.is_told(via.as_deref()));
+        let changes = changes.map(|(change, _)| change.clone()).collect();
+        let changes = outgoing::told(&self.replica, &self.peer, changes).await?;
+        Ok(PullResponse {
+            restarted: told.restarted,
+            ..respond::response(&self.replica, changes, page.cursor.clone(), told.has_more)
+        })
+    }
+
+    fn size_next_page(&mut self, changes: usize, bytes: usize, was_full: bool) {
         if bytes > LARGE {
-            self.page = (answer.changes.len() / 2).max(1);
+            self.page = (changes / 2).max(1);
         } else if bytes < SMALL && was_full {
             self.page = (self.page * 2).min(self.largest_page);
         }

@@ -18,6 +18,7 @@ use crate::{
 
 /// The body of `POST /presence`: what a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "what a node says of itself, which is a JSON object")]
 pub struct PresenceRequest {
     /// Who says it.
     pub node_id: NodeId,

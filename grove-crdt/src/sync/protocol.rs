@@ -16,6 +16,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// The body of `POST /pull`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a pull, which is a JSON object")]
 pub struct PullRequest {
     /// Who asks.
     pub node_id: NodeId,
@@ -58,6 +59,7 @@ pub struct PullResponse {
 
 /// The body of `POST /push`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a push, which is a JSON object")]
 pub struct PushRequest {
     /// Who pushes.
     pub node_id: NodeId,

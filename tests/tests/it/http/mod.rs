@@ -3,12 +3,14 @@
 mod access;
 mod client;
 mod cors;
+mod discretion;
 mod ending;
 mod health;
 mod jwt;
 mod patience;
 mod rates;
 mod requests;
+mod retry_after;
 mod size;
 
 use axum::Router;
