@@ -26,6 +26,7 @@ use crate::clock::{Hlc, NodeId};
 /// | `set` | the column | the element's key | `value`: the element; `set`: per node `{"add":[ts,c],"rem":[ts,c]}`; `tombstone` when not present |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(expecting = "a change, which is a JSON object")]
 pub struct Change {
     /// The table's name.
     pub table: String,

@@ -91,6 +91,9 @@ pub enum Error {
         /// The table's name.
         table: String,
     },
+    /// What was to be written had to wait for another transaction of this process for longer than it may.
+    #[error("{0}")]
+    Busy(String),
     /// A request that doesn't make sense: the message says why.
     #[error("{0}")]
     Invalid(String),

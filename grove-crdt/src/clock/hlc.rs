@@ -21,6 +21,7 @@ use crate::clock::NodeId;
     feature = "openapi",
     schema(description = "A hybrid logical clock value, ordered by (`ts`, `c`, `node`).")
 )]
+#[serde(expecting = "a clock value, which is a JSON object")]
 pub struct Hlc {
     /// Microseconds since the Unix epoch; at most 2^53, so that a JavaScript number holds it exactly.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 9_007_199_254_740_992_i64))]

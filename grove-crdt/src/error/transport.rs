@@ -1,5 +1,7 @@
 //! The failure of a way to a peer.
 
+use std::time::Duration;
+
 /// Why a request had no answer that could be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("peer `{peer}`: {message}")]
@@ -13,6 +15,8 @@ pub struct TransportError {
     pub code: Option<String>,
     /// For people.
     pub message: String,
+    /// For how long the peer asks to be left alone, if it does.
+    pub retry_after: Option<Duration>,
 }
 
 /// What kind of failure a [`TransportError`] is.

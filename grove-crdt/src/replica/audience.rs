@@ -37,7 +37,7 @@ pub(crate) struct Heard {
 
 /// What a peer has been told just now.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told<'a> {
+pub(crate) struct ToldUpTo<'a> {
     pub database: &'a str,
     pub tables: &'a [String],
     pub version: i64,
@@ -47,7 +47,7 @@ pub(crate) struct Told<'a> {
 
 impl Audience {
     /// Notes how far a peer has been told. `now` is in microseconds since the Unix epoch.
-    pub(crate) fn told(&self, listener: &Listener, told: Told<'_>, now: i64) {
+    pub(crate) fn told(&self, listener: &Listener, told: ToldUpTo<'_>, now: i64) {
         let mut peers = self.peers();
         if let Some(heard) = peers.get_mut(listener) {
             heard.version = told.version;
@@ -107,8 +107,8 @@ mod tests {
         }
     }
 
-    fn told(version: i64, everything: bool) -> Told<'static> {
-        Told {
+    fn told(version: i64, everything: bool) -> ToldUpTo<'static> {
+        ToldUpTo {
             database: "db",
             tables: &[],
             version,

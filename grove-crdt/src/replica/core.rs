@@ -18,7 +18,7 @@ use crate::{
     presence::Board,
     replica::{
         HookChain, audience::Audience, guard::NodeGuard, meters::Meters, news::Bulletin, occasion::Occasion,
-        session::Session,
+        session::Session, shelf::Shelves,
     },
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
@@ -39,6 +39,8 @@ pub(crate) struct Core {
     pub presence: Board,
     pub meters: Meters,
     pub audience: Audience,
+    /// Pages that several streams take.
+    pub shelves: Shelves,
     parkings: Parkings,
     /// After what nobody has tried the parked rows.
     pub(super) untried: std::sync::Mutex<Occasion>,
@@ -150,6 +152,7 @@ impl Core {
             presence: parts.presence,
             meters: Meters::default(),
             audience: Audience::default(),
+            shelves: Shelves::default(),
             parkings: Parkings::new(parts.has_parked),
             untried: std::sync::Mutex::default(),
             parked_turn: AtomicUsize::new(0),
@@ -212,7 +215,7 @@ impl Core {
         tokio::time::timeout(self.busy_timeout, gate)
             .await
             .map_err(|_| {
-                Error::Invalid(format!(
+                Error::Busy(format!(
                     "another transaction of this replica has been open for the whole busy timeout ({:?}); a task that holds a transaction must write through it, not through the replica",
                     self.busy_timeout
                 ))

@@ -93,10 +93,11 @@ impl HookChain {
 /// A hook that panics fails, and nothing but what it was asked about fails with it.
 async fn guarded<T>(method: &'static str, call: impl Future<Output = T>) -> Result<T, HookError> {
     let outcome = AssertUnwindSafe(call).catch_unwind().await;
-    outcome.map_err(|panic| HookError::failed(format_args!("`{method}` panicked: {}", words(&*panic))))
+    outcome.map_err(|panic| HookError::failed(format_args!("`{method}` panicked: {}", panic_words(&*panic))))
 }
 
-fn words(panic: &(dyn Any + Send)) -> &str {
+/// What a panic says, for the log.
+pub(crate) fn panic_words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")

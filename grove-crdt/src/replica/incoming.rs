@@ -182,9 +182,11 @@ fn alteration(
     let altered = match judge(core, change) {
         Ok(altered) => altered.change,
         Err((_, message)) => {
-            return Err(HookError::misused(format!(
-                "a hook altered the change into one that can't be taken: {message}"
-            )));
+            // It speaks of what the hook wrote, which may be no business of the peer's.
+            tracing::error!("what a hook made of a change can't be taken: {message}");
+            return Err(HookError::misused(
+                "a hook altered the change into one that can't be taken; the log of that replica says why",
+            ));
         }
     };
     if altered == *judged {

@@ -8,6 +8,7 @@ use crate::{
     change::{Change, RejectionCode},
     clock::NodeId,
     entity::{Role, Table, key},
+    error::Error,
     replica::Core,
     store::schema::MAX_FIELD,
     types::{
@@ -34,7 +35,7 @@ pub(super) fn judge(core: &Core, change: &Change) -> Result<Judged, Refused> {
             format!("table `{}` is not replicated here", change.table),
         ));
     };
-    key::parse(table, &change.pk).map_err(|error| (RejectionCode::BadKey, error.to_string()))?;
+    key::parse(table, &change.pk).map_err(bad_key)?;
     judge_clock(core, change)?;
     let judged = if change.crdt_type == "record" {
         no_other_parts(change, "a record", [change.counter.is_some(), change.set.is_some()])?;
@@ -52,6 +53,15 @@ pub(super) fn judge(core: &Core, change: &Change) -> Result<Judged, Refused> {
 
 fn malformed(detail: impl Into<String>) -> Refused {
     (RejectionCode::Malformed, detail.into())
+}
+
+/// The key's columns have names that are not on the wire, so they are left out.
+fn bad_key(error: Error) -> Refused {
+    let detail = match error {
+        Error::Value { detail, .. } => detail,
+        _ => "the key is none of this table".to_owned(),
+    };
+    (RejectionCode::BadKey, detail)
 }
 
 fn bad_value(detail: impl Into<String>) -> Refused {

@@ -1,6 +1,6 @@
 //! Answers that are errors: the one place where they get their status.
 
-use std::{borrow::Cow, error::Error as StdError, time::Duration};
+use std::{any::Any, borrow::Cow, error::Error as StdError, time::Duration};
 
 use axum::{
     Json,
@@ -12,8 +12,9 @@ use axum::{
 };
 
 use crate::{
+    replica::panic_words,
     server::AuthError,
-    sync::{ErrorBody, ErrorDetail, Refusal, TOO_LARGE},
+    sync::{BUSY, ErrorBody, ErrorDetail, Refusal, TOO_LARGE},
 };
 
 /// How much of a message is sent: some repeat what the asker wrote.
@@ -131,12 +132,25 @@ impl ErrorAnswer {
 
     pub(super) fn busy(timeout: Duration) -> Self {
         let message = format!("the answer takes longer than {timeout:?}; what was begun goes on, so ask again later");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(BUSY_RETRY)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message).retry_after(BUSY_RETRY)
+    }
+
+    /// Logs the cause, and tells no more of it than that it can pass.
+    fn database_busy(cause: &(dyn StdError + 'static)) -> Self {
+        tracing::warn!(cause, "a sync request had to wait for too long");
+        let message = "the server has more to do than it can; nothing was done, so ask again later";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message).retry_after(BUSY_RETRY)
     }
 
     pub(super) fn shutting_down() -> Self {
         let message = "the server is about to end";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message).retry_after(SHUTDOWN_RETRY)
+    }
+
+    /// Something of the application's, such as its authenticator, has panicked.
+    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        tracing::error!("answering a sync request panicked: {}", panic_words(panic));
+        Self::failed()
     }
 
     /// Logs the cause, and tells nothing of it.
@@ -163,6 +177,7 @@ impl From<Refusal> for ErrorAnswer {
             Refusal::NodeConflict(_) => StatusCode::CONFLICT,
             Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::LimitReached(_) => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Internal(cause) if refusal.code() == BUSY => return Self::database_busy(cause),
             Refusal::Internal(cause) => return Self::internal(cause),
         };
         Self::new(status, refusal.code().to_owned(), refusal.to_string())

@@ -43,6 +43,8 @@
 //! | 429 | `limit_reached`, `rate_limited`, `too_many_streams` |
 //! | 500 | `internal`: what went wrong is logged, and not told |
 //! | 503 | `busy`, `shutting_down` |
+//!
+//! What went wrong with the database is logged through `tracing`, and no part of any answer.
 
 mod auth;
 mod bearer;

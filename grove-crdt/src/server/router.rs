@@ -1,13 +1,14 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     http::request::Parts,
     middleware::from_fn_with_state,
+    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use tokio_util::sync::CancellationToken;
-use tower_http::{compression::CompressionLayer, cors::CorsLayer};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer};
 
 use crate::{
     replica::Replica,
@@ -97,6 +98,7 @@ impl SyncServer {
         let routes = routes
             .method_not_allowed_fallback(async || ErrorAnswer::method_not_allowed())
             .fallback(async || ErrorAnswer::not_found())
+            .layer(CatchPanicLayer::custom(panicked))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(self.clone(), metrics::measure))
             .with_state(self.clone());
@@ -157,6 +159,12 @@ impl SyncServer {
     pub(super) fn streams(&self) -> &Streams {
         &self.0.streams
     }
+}
+
+/// A panic is answered like every other failure, rather than by closing the connection.
+#[expect(clippy::needless_pass_by_value, reason = "the layer gives it away")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    ErrorAnswer::panicked(&*panic).into_response()
 }
 
 impl fmt::Debug for SyncServer {

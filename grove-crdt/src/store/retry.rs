@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
-use sea_orm::DbErr;
+use sea_orm::{ConnAcquireErr, DbErr};
 
 use crate::{
     error::{CONTENDED, Error},
@@ -71,6 +71,29 @@ fn is_passing(error: &DbErr) -> bool {
         // Deadlock, record changed since it was read, deadlock of a distributed transaction, `NOWAIT`. A lock's timeout is
         // not among them: who waits for it has waited long.
         Some(Code::MySql(number, _)) => matches!(number, 1213 | 1020 | 1614 | 3572),
+        None => false,
+    }
+}
+
+/// Whether something failed only because others were in the way, or there were too many: it can succeed later as it is.
+pub(crate) fn is_busy(error: &Error) -> bool {
+    match error {
+        Error::Busy(_) | Error::Contended { .. } => true,
+        Error::Database(DbErr::ConnectionAcquire(error)) => matches!(error, ConnAcquireErr::Timeout),
+        Error::Database(error) => error.is_transient() || has_waited_in_vain(error),
+        _ => false,
+    }
+}
+
+/// Whether a database says that something took longer than it may, or that it has no connection to give.
+fn has_waited_in_vain(error: &DbErr) -> bool {
+    match DriverError::of(error).map(|error| error.code) {
+        // SQLITE_BUSY and SQLITE_LOCKED of any kind.
+        Some(Code::Sqlite(code)) => matches!(code & 0xff, 5 | 6),
+        // A statement's timeout, too many connections.
+        Some(Code::Postgres(state)) => matches!(state.as_str(), "57014" | "53300"),
+        // A lock's timeout, a statement's (MySQL's and MariaDB's), too many connections.
+        Some(Code::MySql(number, _)) => matches!(number, 1205 | 3024 | 1969 | 1040),
         None => false,
     }
 }

@@ -71,7 +71,7 @@ impl Announcer {
     }
 
     /// How long to pause after failures; [the default](RetryPolicy::default), unless set. However often it fails, it is
-    /// tried again, and at least as often as presences have to be renewed.
+    /// tried again, and at least as often as presences have to be renewed, unless the peer asks for a longer pause.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
@@ -216,7 +216,9 @@ impl Telling<'_> {
         } else {
             longest
         };
-        tokio::time::sleep(self.announcer.jitter.between(pause / 2, pause)).await;
+        let Announcer { retry, jitter, .. } = self.announcer;
+        let pause = jitter.between(pause / 2, pause).max(retry.asked(jitter, error));
+        tokio::time::sleep(pause).await;
     }
 
     fn unanswered(&self, patience: Duration) -> TransportError {
@@ -225,6 +227,7 @@ impl Telling<'_> {
             kind: TransportErrorKind::Unavailable,
             code: None,
             message: format!("no answer in {patience:?}"),
+            retry_after: None,
         }
     }
 }

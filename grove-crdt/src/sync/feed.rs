@@ -1,13 +1,19 @@
 //! What one subscriber is sent: first what there is after its cursor, then what comes, in commit order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::NodeId,
     error::Error,
-    replica::{Listener, News, Replica, Told, Way},
+    replica::{
+        Listener, News, Replica, ToldUpTo, Way,
+        shelf::{Reading, Shelf, Taken},
+    },
     store::identity::History,
-    sync::{Peer, Position, PullResponse, Refusal, StreamFrame, respond},
+    sync::{
+        Peer, Position, PullResponse, Refusal, StreamFrame, outgoing, respond,
+        subscription::{self, Told},
+    },
 };
 
 /// How many changes the first page has at most. Pages grow while they are small in bytes, so that a subscriber that is far
@@ -37,6 +43,7 @@ pub(super) struct Feed {
     via: Option<String>,
     position: Position,
     news: News,
+    shelf: Arc<Shelf>,
     /// How many changes the next page has at most, and any page.
     page: usize,
     largest_page: usize,
@@ -73,6 +80,7 @@ pub(super) struct Start {
 impl Feed {
     pub(super) fn new(replica: &Replica, start: Start) -> Self {
         Self {
+            shelf: replica.core.shelves.of(&start.tables),
             replica: replica.clone(),
             listener: start.node.map(|node| Listener {
                 peer: start.peer.name.clone(),
@@ -97,39 +105,95 @@ impl Feed {
     ///
     /// A hook refuses the page; or the database fails.
     pub(super) async fn read(&mut self) -> Result<Option<StreamFrame>, Refusal> {
-        let via = self.via.as_deref();
-        let page = self
-            .replica
-            .page_now(&self.tables, &self.position, via, self.page)
-            .await?;
+        let Taken { page, is_new } = self.take().await?;
         self.next = match self.next {
-            _ if page.has_more => Next::Now,
+            _ if page.has_more || !is_new => Next::Now,
             Next::After(pause) if page.held_back => Next::After((pause * 2).min(LOOK_AGAIN.1)),
             _ if page.held_back => Next::After(LOOK_AGAIN.0),
             _ => Next::WithNews,
         };
         self.position = page.position.clone();
         let opening = self.opening.take();
-        if page.changes.is_empty() && opening.is_none() {
+        let mine = self.mine(&page);
+        if mine == 0 && opening.is_none() {
             return Ok(None);
         }
-        let history = History::load(&self.replica.core.db).await.map_err(Error::from)?;
-        let has_more = page.has_more;
-        self.untold += page.changes.len();
-        let answer = respond::answer(&self.replica, &self.peer, &history, page, opening.unwrap_or(false)).await?;
-        if answer.changes.is_empty() && opening.is_none() && self.untold < TELL_AFTER {
-            return Ok(None);
-        }
+        self.untold += mine;
+        let told = Told {
+            has_more: page.has_more || !is_new,
+            restarted: opening.unwrap_or(false),
+        };
+        let (frame, sent) = if mine == page.changes.len() && self.replica.core.hooks.is_empty() {
+            (StreamFrame::written(&self.replica, &page, told)?, mine)
+        } else {
+            let answer = self.answer(&page, told).await?;
+            if answer.changes.is_empty() && opening.is_none() && self.untold < TELL_AFTER {
+                return Ok(None);
+            }
+            (StreamFrame::changes(&answer)?, answer.changes.len())
+        };
         self.untold = 0;
-        let frame = StreamFrame::changes(&answer)?;
-        self.replica.core.meters.sent(Way::Stream, answer.changes.len());
-        self.size_next_page(&answer, frame.data.len(), has_more);
+        self.replica.core.meters.sent(Way::Stream, sent);
+        self.size_next_page(mine, frame.data.len(), page.has_more);
         Ok(Some(frame))
     }
 
-    fn size_next_page(&mut self, answer: &PullResponse, bytes: usize, was_full: bool) {
+    /// The page that comes next: read, or one that another has read.
+    async fn take(&self) -> Result<Taken, Refusal> {
+        if !self.shelf.is_shared() {
+            return self.read_page(self.via.as_deref()).await.map(Taken::own);
+        }
+        let since = self.shelf.moment();
+        // Who comes late is served in large pages, rather than in those of every commit.
+        let old = self.opening.is_none();
+        // What came from one is for the others, so all of it is read.
+        let read = self.read_page(None);
+        self.shelf.take(&self.position, since, old, self.page, read).await
+    }
+
+    async fn read_page(&self, not_via: Option<&str>) -> Result<Reading, Refusal> {
+        let replica = &self.replica;
+        let page = replica
+            .page_now(&self.tables, &self.position, not_via, self.page)
+            .await?;
+        let history = History::load(&replica.core.db).await.map_err(Error::from)?;
+        Ok(Reading {
+            cursor: respond::cursor(replica, &history, page.position.clone()),
+            latest_hlc: page.changes.iter().map(|change| &change.hlc).max().cloned(),
+            written: subscription::write(&page.changes)?,
+            changes: page.changes,
+            came_from: page.came_from,
+            position: page.position,
+            has_more: page.has_more,
+            held_back: page.held_back,
+        })
+    }
+
+    /// How many changes of a page are not the subscriber's own.
+    fn mine(&self, page: &Reading) -> usize {
+        page.came_from.iter().filter(|via| self.is_told(via.as_deref())).count()
+    }
+
+    /// Whether the subscriber is told of what came from there.
+    fn is_told(&self, via: Option<&str>) -> bool {
+        via.is_none() || via != self.via.as_deref()
+    }
+
+    /// What the subscriber is told of a page.
+    async fn answer(&self, page: &Reading, told: Told) -> Result<PullResponse, Refusal> {
+        let changes = page.changes.iter().zip(&page.came_from);
+        let changes = changes.filter(|(_, via)| self.is_told(via.as_deref()));
+        let changes = changes.map(|(change, _)| change.clone()).collect();
+        let changes = outgoing::told(&self.replica, &self.peer, changes).await?;
+        Ok(PullResponse {
+            restarted: told.restarted,
+            ..respond::response(&self.replica, changes, page.cursor.clone(), told.has_more)
+        })
+    }
+
+    fn size_next_page(&mut self, changes: usize, bytes: usize, was_full: bool) {
         if bytes > LARGE {
-            self.page = (answer.changes.len() / 2).max(1);
+            self.page = (changes / 2).max(1);
         } else if bytes < SMALL && was_full {
             self.page = (self.page * 2).min(self.largest_page);
         }
@@ -140,7 +204,7 @@ impl Feed {
         // Not before the first page, which says where it stands.
         if let (Some(listener), None) = (&self.listener, self.opening) {
             let core = &self.replica.core;
-            let told = Told {
+            let told = ToldUpTo {
                 database: self.via.as_deref().unwrap_or_default(),
                 tables: &self.tables,
                 version: self.position.version,

@@ -84,6 +84,7 @@ impl<'a> Line<'a> {
                     kind: TransportErrorKind::Unavailable,
                     code: None,
                     message: "the peer has ended the stream".into(),
+                    retry_after: None,
                 }),
             },
         }
@@ -105,6 +106,13 @@ impl<'a> Line<'a> {
         self.state = State::Down {
             since: Instant::now() + pause(self.failures),
         };
+    }
+
+    /// Is not to be opened before this time, if it is to be opened.
+    pub(super) fn not_before(&mut self, time: Instant) {
+        if let State::Down { since } = &mut self.state {
+            *since = time.max(*since);
+        }
     }
 
     /// Is to be opened again at once, from another place.

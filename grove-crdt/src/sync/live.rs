@@ -39,6 +39,7 @@ pub(super) async fn keep_up(settings: &Settings, peer: &Peer, interval: Duration
             failures: 0,
             not_before: Instant::now(),
         },
+        quiet_until: Instant::now(),
         ahead: None,
         company: None,
     };
@@ -57,6 +58,8 @@ struct Live<'a> {
     news: News,
     line: Line<'a>,
     pushing: Pushing,
+    /// Until when the peer has asked to be left alone.
+    quiet_until: Instant,
     ahead: Option<Ahead>,
     company: Option<Company>,
 }
@@ -91,9 +94,9 @@ impl Pushing {
         self.not_before = Instant::now() + pause(self.failures);
     }
 
-    /// The peer is there again.
-    fn hurry(&mut self) {
-        self.not_before = Instant::now();
+    /// The peer is there again, though it may want to be left alone until some time.
+    fn hurry(&mut self, quiet_until: Instant) {
+        self.not_before = Instant::now().max(quiet_until);
     }
 }
 
@@ -160,12 +163,12 @@ impl<'a> Live<'a> {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = tokio::time::sleep_until(next_round) => return,
+                () = tokio::time::sleep_until(next_round.max(self.quiet_until)) => return,
                 () = announce(&mut self.company) => return,
                 () = self.pushing.is_due(&mut self.news) => self.push().await,
                 step = self.line.next() => match step {
                     Step::IsDown => self.open_line().await,
-                    Step::Opened => self.pushing.hurry(),
+                    Step::Opened => self.pushing.hurry(self.quiet_until),
                     Step::Event(StreamEvent::Presence(item)) => {
                         if let Some(company) = &mut self.company {
                             company.relay.apply(item);
@@ -183,7 +186,11 @@ impl<'a> Live<'a> {
                         let again = self.interval;
                         let refused = error.kind == TransportErrorKind::Refused;
                         let Settings { retry, jitter, .. } = self.settings;
-                        self.line.reopen_after(|failures| if refused { again } else { retry.backoff(jitter, failures) });
+                        let asked = retry.asked(jitter, &error);
+                        self.line.reopen_after(|failures| {
+                            let pause = if refused { again } else { retry.backoff(jitter, failures) };
+                            pause.max(asked)
+                        });
                     }
                 },
             }
@@ -264,6 +271,7 @@ impl<'a> Live<'a> {
 
     fn reopen(&mut self) {
         self.line.reopen();
+        self.line.not_before(self.quiet_until);
         self.company = None;
     }
 
@@ -284,7 +292,15 @@ impl<'a> Live<'a> {
     fn failed(&mut self, report: &SyncReport, error: &Error) {
         self.warn(report, error);
         let Settings { retry, jitter, .. } = self.settings;
-        self.pushing.failed(|failures| retry.backoff(jitter, failures));
+        let asked = match error {
+            Error::Transport(error) => retry.asked(jitter, error),
+            _ => Duration::ZERO,
+        };
+        self.pushing
+            .failed(|failures| retry.backoff(jitter, failures).max(asked));
+        // Whoever has no time for a request has none for a stream; the other way round it is another matter.
+        self.quiet_until = self.quiet_until.max(Instant::now() + asked);
+        self.line.not_before(self.quiet_until);
     }
 
     fn warn(&self, report: &SyncReport, error: &Error) {

@@ -25,6 +25,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Page {
     pub changes: Vec<Change>,
+    /// The replica that each of them came from.
+    pub came_from: Vec<Option<String>>,
     pub position: Position,
     pub has_more: bool,
     /// Whether there is more that can't be taken yet: it is committed, but a transaction that began earlier is not.
@@ -264,7 +266,7 @@ impl Replica {
         limit: usize,
     ) -> Result<Page, Error> {
         let settled = version::settled(tx, &self.core.registry, self.core.numbering).await?;
-        let mut found: Vec<(i64, Within, Change)> = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         for name in tables {
             let table = self.core.registry.require(name)?;
             let key = after
@@ -273,13 +275,17 @@ impl Replica {
                 .map(|within| CellKey::new(within.2.clone(), within.3.clone()));
             let place = place_in(table, after, key.as_ref());
             let cells = shadow::page(tx, table, &place, settled.below, not_via, limit + 1).await?;
-            for Versioned { version, stored } in cells {
+            for Versioned { version, via, stored } in cells {
                 let key = stored.key.clone();
-                let within = Within(name.clone(), stored.pk.clone(), key.field, key.cell);
-                found.push((version, within, stored.into_change(table)));
+                found.push(Found {
+                    version,
+                    within: Within(name.clone(), stored.pk.clone(), key.field, key.cell),
+                    change: stored.into_change(table),
+                    via,
+                });
             }
         }
-        found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        found.sort_by(|a, b| (a.version, &a.within).cmp(&(b.version, &b.within)));
         let mut page = cut(found, settled.newest.max(after.version), limit);
         page.held_back = settled.held_back && !page.has_more;
         Ok(page)
@@ -302,39 +308,49 @@ fn place_in<'a>(table: &Table, after: &'a Position, key: Option<&'a CellKey>) ->
     }
 }
 
+/// A change with its place in the commit order.
+struct Found {
+    version: i64,
+    within: Within,
+    change: Change,
+    via: Option<String>,
+}
+
 /// Cuts off what is beyond the limit, at the end of a transaction when there is one.
-fn cut(mut found: Vec<(i64, Within, Change)>, newest: i64, limit: usize) -> Page {
+fn cut(mut found: Vec<Found>, newest: i64, limit: usize) -> Page {
     if found.len() <= limit {
-        let newest = found.last().map_or(newest, |(version, ..)| newest.max(*version));
-        return Page {
-            changes: found.into_iter().map(|(_, _, change)| change).collect(),
-            position: Position {
-                version: newest,
-                within: None,
-            },
-            has_more: false,
-            held_back: false,
+        let newest = found.last().map_or(newest, |last| newest.max(last.version));
+        let end = Position {
+            version: newest,
+            within: None,
         };
+        return page_of(found, end, false);
     }
-    let beyond = found[limit].0;
-    let whole = found.iter().take_while(|(version, ..)| *version < beyond).count();
-    let position = if whole > 0 {
+    let beyond = found[limit].version;
+    let whole = found.iter().take_while(|found| found.version < beyond).count();
+    let end = if whole > 0 {
         found.truncate(whole);
         Position {
-            version: found[whole - 1].0,
+            version: found[whole - 1].version,
             within: None,
         }
     } else {
         found.truncate(limit);
         Position {
             version: beyond - 1,
-            within: found.last().map(|(_, within, _)| within.clone()),
+            within: found.last().map(|last| last.within.clone()),
         }
     };
+    page_of(found, end, true)
+}
+
+fn page_of(found: Vec<Found>, position: Position, has_more: bool) -> Page {
+    let (changes, came_from) = found.into_iter().map(|found| (found.change, found.via)).unzip();
     Page {
-        changes: found.into_iter().map(|(_, _, change)| change).collect(),
+        changes,
+        came_from,
         position,
-        has_more: true,
+        has_more,
         held_back: false,
     }
 }

@@ -19,6 +19,7 @@ use crate::{
 /// The body of `POST /presence`: what a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(expecting = "what a node says of itself, which is a JSON object")]
 pub struct PresenceRequest {
     /// Who says it.
     pub node_id: NodeId,

@@ -19,6 +19,7 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// The body of `POST /pull`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(expecting = "a pull, which is a JSON object")]
 pub struct PullRequest {
     /// Who asks.
     pub node_id: NodeId,
@@ -89,6 +90,7 @@ pub struct PullResponse {
 /// The body of `POST /push`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(expecting = "a push, which is a JSON object")]
 pub struct PushRequest {
     /// Who pushes.
     pub node_id: NodeId,

@@ -148,6 +148,7 @@ mod tests {
             kind: TransportErrorKind::Unavailable,
             code: None,
             message: "connection refused".into(),
+            retry_after: None,
         };
         let error = SyncError {
             report: SyncReport::default(),

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use crate::{
     clock::NodeId,
     error::Error,
-    replica::{Ending, Listener, Peer, Replica, Told, Way, transact},
+    replica::{Ending, Listener, Peer, Replica, ToldUpTo, Way, transact},
     store::identity::{self, History},
     sync::{
         Change, HookError, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
@@ -89,7 +89,7 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
         peer: peer.name.clone(),
         node: request.node_id.to_string(),
     };
-    let told = Told {
+    let told = ToldUpTo {
         database: &request.replica_id,
         tables: &request.tables,
         version,
@@ -108,28 +108,42 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
 /// # Errors
 ///
 /// A hook refuses it.
-pub(super) async fn answer(
+async fn answer(
     replica: &Replica,
     peer: &Peer,
     history: &History,
     page: Page,
     restarted: bool,
 ) -> Result<PullResponse, Refusal> {
+    let cursor = cursor(replica, history, page.position);
+    let changes = outgoing::told(replica, peer, page.changes).await?;
+    Ok(PullResponse {
+        restarted,
+        ..response(replica, changes, cursor, page.has_more)
+    })
+}
+
+/// The cursor to give out for a position.
+pub(super) fn cursor(replica: &Replica, history: &History, position: Position) -> String {
     let cursor = Cursor {
         replica_id: replica.replica_id().to_owned(),
         incarnation: history.newest().to_owned(),
-        position: page.position,
+        position,
     };
-    let changes = outgoing::told(replica, peer, page.changes).await?;
-    Ok(PullResponse {
+    cursor.encode()
+}
+
+/// The answer that tells of these changes.
+pub(super) fn response(replica: &Replica, changes: Vec<Change>, cursor: String, has_more: bool) -> PullResponse {
+    PullResponse {
         replica_id: replica.replica_id().to_owned(),
         node_id: replica.node_id().clone(),
         latest_hlc: changes.iter().map(|change| &change.hlc).max().cloned(),
         changes,
-        cursor: cursor.encode(),
-        has_more: page.has_more,
-        restarted,
-    })
+        cursor,
+        has_more,
+        restarted: false,
+    }
 }
 
 /// Opens a stream: what a pull would answer, page after page, and then what is committed, as it is; and who is present. The

@@ -13,7 +13,9 @@ use crate::sync::TransportError;
 ///
 /// The pause doubles with every failure, up to a limit; each is shortened at random by up to a half, so that many nodes
 /// cut off at once don't come back at once. Only failures of the kind
-/// [`Unavailable`](crate::sync::TransportErrorKind::Unavailable) are tried again.
+/// [`Unavailable`](crate::sync::TransportErrorKind::Unavailable) are tried again. A peer that asks to be left alone for
+/// longer ([`TransportError::retry_after`]) is left alone for as long as it asks, and up to a quarter longer, at random; but
+/// no longer than [`max_retry_after`](Self::max_retry_after).
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,15 +30,17 @@ pub struct RetryPolicy {
     attempts: u32,
     first_pause: Duration,
     max_pause: Duration,
+    max_retry_after: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// Four attempts, with pauses of 200 ms at first and 5 s at most.
+    /// Four attempts, with pauses of 200 ms at first and 5 s at most, or what the peer asks for up to a minute.
     fn default() -> Self {
         Self {
             attempts: 4,
             first_pause: Duration::from_millis(200),
             max_pause: Duration::from_secs(5),
+            max_retry_after: Duration::from_mins(1),
         }
     }
 }
@@ -59,9 +63,16 @@ impl RetryPolicy {
         self
     }
 
-    /// The longest pause.
+    /// The longest pause, unless the peer asks for a longer one.
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.max_pause = pause;
+        self
+    }
+
+    /// The longest pause that a peer may ask for: one that asks for a longer one is asked again after this time. Zero for
+    /// not to mind what peers ask for.
+    pub fn max_retry_after(mut self, pause: Duration) -> Self {
+        self.max_retry_after = pause;
         self
     }
 
@@ -80,7 +91,7 @@ impl RetryPolicy {
             if !error.can_pass() || failed >= self.attempts {
                 return Err(error);
             }
-            let pause = self.backoff(jitter, failed);
+            let pause = self.backoff(jitter, failed).max(self.asked(jitter, &error));
             tracing::debug!(%error, failed, ?pause, "trying again");
             tokio::time::sleep(pause).await;
         }
@@ -89,6 +100,15 @@ impl RetryPolicy {
     /// How long to wait after so many failures.
     pub(crate) fn backoff(&self, jitter: &Jitter, failed: u32) -> Duration {
         jitter.between(self.pause(failed) / 2, self.pause(failed))
+    }
+
+    /// For how long the peer that failed so is to be left alone because it asks for it; zero when it does not.
+    pub(crate) fn asked(&self, jitter: &Jitter, error: &TransportError) -> Duration {
+        let asked = error.retry_after.unwrap_or_default().min(self.max_retry_after);
+        // Many may have been asked the same at once.
+        jitter
+            .between(asked, asked.saturating_add(asked / 4))
+            .min(self.max_retry_after)
     }
 
     /// The longest pause after so many failures.
@@ -128,6 +148,7 @@ mod tests {
             kind,
             code: None,
             message: "no".into(),
+            retry_after: None,
         }
     }
 
@@ -168,6 +189,40 @@ mod tests {
             })
             .await;
         assert_eq!(answer, Ok(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_asks_for_it_is_left_alone_for_so_long_and_no_longer_than_allowed() {
+        let policy = RetryPolicy::default()
+            .attempts(2)
+            .max_retry_after(Duration::from_mins(1));
+        let jitter = Jitter::seeded(1);
+        // What is asked for, and between which times it is asked again.
+        for (asked, shortest, longest) in [
+            (None, 100, 200),
+            (Some(0), 100, 200),
+            (Some(7), 7_000, 8_750),
+            (Some(59), 59_000, 60_000),
+            (Some(3_600), 60_000, 60_000),
+            (Some(u64::MAX), 60_000, 60_000),
+        ] {
+            let asked = TransportError {
+                retry_after: asked.map(Duration::from_secs),
+                ..failure(TransportErrorKind::Unavailable)
+            };
+            let begun = tokio::time::Instant::now();
+            let answer: Result<(), _> = policy.send(&jitter, async || Err(asked.clone())).await;
+            assert_eq!(answer, Err(asked.clone()));
+            let waited = begun.elapsed().as_millis();
+            // A timer goes off within the millisecond after its time.
+            assert!((shortest..=longest + 1).contains(&waited), "{asked:?}: {waited} ms");
+        }
+        let deaf = policy.max_retry_after(Duration::ZERO);
+        let asked = TransportError {
+            retry_after: Some(Duration::from_secs(7)),
+            ..failure(TransportErrorKind::Unavailable)
+        };
+        assert_eq!(deaf.asked(&jitter, &asked), Duration::ZERO);
     }
 
     #[test]

@@ -193,6 +193,7 @@ impl<'a> Round<'a> {
             kind,
             code: None,
             message: message.into(),
+            retry_after: None,
         }
     }
 }

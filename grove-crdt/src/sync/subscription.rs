@@ -5,12 +5,16 @@ use std::{
 };
 
 use futures_util::Stream;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::{
+    change::Change,
+    clock::{Hlc, NodeId},
     error::Error,
     presence::PresenceItem,
-    replica::Replica,
+    replica::{Replica, shelf::Reading},
     sync::{
         PresenceStream, PullResponse, Refusal, StreamEvent,
         feed::{Feed, Start},
@@ -44,15 +48,63 @@ pub struct StreamFrame {
     pub data: String,
 }
 
+/// What an event says of a page beside the page itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub has_more: bool,
+    pub restarted: bool,
+}
+
+/// A [`PullResponse`] whose changes are written already.
+#[derive(Serialize)]
+struct Written<'a> {
+    replica_id: &'a str,
+    node_id: &'a NodeId,
+    changes: &'a RawValue,
+    cursor: &'a str,
+    has_more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latest_hlc: Option<&'a Hlc>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restarted: bool,
+}
+
+fn unwritable(error: &serde_json::Error) -> Error {
+    Error::Invalid(format!("a page can't be written as JSON: {error}"))
+}
+
+/// Writes changes, to be sent as often as need be.
+pub(super) fn write(changes: &[Change]) -> Result<Box<RawValue>, Error> {
+    serde_json::value::to_raw_value(changes).map_err(|error| unwritable(&error))
+}
+
 impl StreamFrame {
     pub(super) fn changes(answer: &PullResponse) -> Result<Self, Error> {
-        let data = serde_json::to_string(answer)
-            .map_err(|error| Error::Invalid(format!("a page can't be written as JSON: {error}")))?;
-        Ok(Self {
+        let data = serde_json::to_string(answer).map_err(|error| unwritable(&error))?;
+        Ok(Self::page(answer.cursor.clone(), data))
+    }
+
+    /// The same, for one who is told all of a page.
+    pub(super) fn written(replica: &Replica, page: &Reading, told: Told) -> Result<Self, Error> {
+        let answer = Written {
+            replica_id: replica.replica_id(),
+            node_id: replica.node_id(),
+            changes: &page.written,
+            cursor: &page.cursor,
+            has_more: told.has_more,
+            latest_hlc: page.latest_hlc.as_ref(),
+            restarted: told.restarted,
+        };
+        let data = serde_json::to_string(&answer).map_err(|error| unwritable(&error))?;
+        Ok(Self::page(page.cursor.clone(), data))
+    }
+
+    fn page(cursor: String, data: String) -> Self {
+        Self {
             event: CHANGES,
-            id: Some(answer.cursor.clone()),
+            id: Some(cursor),
             data,
-        })
+        }
     }
 
     fn presence(item: &PresenceItem) -> Result<Self, Error> {

@@ -75,5 +75,6 @@ fn no_presence(peer: &str) -> TransportError {
         kind: TransportErrorKind::Refused,
         code: Some(NOT_SUPPORTED.to_owned()),
         message: "the transport carries no presence".into(),
+        retry_after: None,
     }
 }

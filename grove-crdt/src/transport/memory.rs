@@ -96,6 +96,7 @@ impl MemoryTransport {
             kind,
             code: code.map(str::to_owned),
             message,
+            retry_after: None,
         }
     }
 }

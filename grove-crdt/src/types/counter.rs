@@ -79,6 +79,7 @@ impl<'de> Deserialize<'de> for Totals {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
+        #[serde(expecting = "a counter's totals, which are a JSON object")]
         struct Raw {
             inc: serde_json::Value,
             dec: serde_json::Value,

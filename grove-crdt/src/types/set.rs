@@ -38,6 +38,7 @@ pub(crate) type Point = (i64, u32);
 /// One node's part in an element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[serde(expecting = "what a node has added and removed, which is a JSON object")]
 pub(crate) struct Tags {
     /// The newest addition seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]

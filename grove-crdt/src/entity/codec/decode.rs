@@ -32,7 +32,41 @@ pub(super) fn refusal(json: &Json, value_type: &ArrayType) -> String {
     if shown.len() > 80 {
         shown = format!("{}…", shown.chars().take(80).collect::<String>());
     }
-    format!("{shown} is not the form of a {value_type:?}")
+    format!("{shown} is not {}", form(value_type))
+}
+
+/// A type's form in words: what is wrong with a value is told to peers, who know nothing of the types of this program.
+#[allow(
+    unreachable_patterns,
+    reason = "which types there are depends on the features of SeaORM"
+)]
+fn form(value_type: &ArrayType) -> &'static str {
+    match value_type {
+        ArrayType::Bool => "`true` or `false`",
+        ArrayType::TinyInt => "an integer of 8 bits",
+        ArrayType::SmallInt => "an integer of 16 bits",
+        ArrayType::Int => "an integer of 32 bits",
+        ArrayType::BigInt => "an integer of 64 bits",
+        ArrayType::TinyUnsigned => "an integer of 8 bits without a sign",
+        ArrayType::SmallUnsigned => "an integer of 16 bits without a sign",
+        ArrayType::Unsigned => "an integer of 32 bits without a sign",
+        ArrayType::BigUnsigned => "an integer of 64 bits without a sign",
+        ArrayType::Float | ArrayType::Double => "a number that the field can hold",
+        ArrayType::String | ArrayType::Enum(_) => "a string",
+        ArrayType::Char => "a string of one character",
+        ArrayType::Bytes => "bytes in base64",
+        ArrayType::Uuid => "a UUID with hyphens",
+        ArrayType::Decimal => "a decimal number like \"1.50\"",
+        ArrayType::ChronoDate | ArrayType::TimeDate => "a date like \"2024-02-29\"",
+        ArrayType::ChronoTime | ArrayType::TimeTime => "a time of day like \"12:34:56\"",
+        ArrayType::ChronoDateTime | ArrayType::TimeDateTime => "a date and time like \"2024-02-29T12:34:56\"",
+        ArrayType::ChronoDateTimeUtc
+        | ArrayType::ChronoDateTimeLocal
+        | ArrayType::ChronoDateTimeWithTimeZone
+        | ArrayType::TimeDateTimeWithTimeZone => "an instant like \"2024-02-29T12:34:56Z\"",
+        ArrayType::Json => "JSON that can be replicated",
+        _ => "of the field's type",
+    }
 }
 
 fn decode_some(json: &Json, value_type: &ArrayType) -> Option<Value> {

@@ -71,7 +71,7 @@ pub(super) fn normal(json: &Json, value_type: &ArrayType) -> Result<Json, String
 }
 
 /// Why text with the character U+0000 is refused.
-const NUL: &str = "text with the character U+0000 can't be replicated: PostgreSQL can't hold it";
+const NUL: &str = "text with the character U+0000 can't be replicated: not every database can hold it";
 
 /// Whether a text or a name in a JSON value has the character U+0000.
 fn has_nul(json: &Json) -> bool {

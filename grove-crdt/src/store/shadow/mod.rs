@@ -170,9 +170,10 @@ pub(crate) struct Place<'a> {
     pub after: Option<(&'a str, &'a CellKey)>,
 }
 
-/// A cell with its version.
+/// A cell with its version, and the replica that it came from.
 pub(crate) struct Versioned {
     pub version: i64,
+    pub via: Option<String>,
     pub stored: Stored,
 }
 
@@ -215,6 +216,7 @@ pub(crate) async fn page<C: ConnectionTrait>(
         .map(|row| {
             Ok(Versioned {
                 version: row.try_get_by_index(8)?,
+                via: row.try_get_by_index(9)?,
                 stored: form::parse(table, row.try_get_by_index(0)?, row)?,
             })
         })

@@ -5,7 +5,10 @@ use std::{error::Error as StdError, fmt::Write};
 use reqwest::{Response, StatusCode, header::LOCATION};
 use serde::de::DeserializeOwned;
 
-use crate::sync::{ErrorBody, ErrorDetail, TOO_LARGE, TransportError, TransportErrorKind};
+use crate::{
+    sync::{ErrorBody, ErrorDetail, TOO_LARGE, TransportError, TransportErrorKind},
+    transport::http::retry_after,
+};
 
 /// The largest error answer read.
 const MAX_ERROR: usize = 64 << 10;
@@ -82,6 +85,14 @@ async fn read_body(peer: &str, mut response: Response, limit: usize) -> Result<V
 
 /// The error that an answer without success stands for.
 pub(super) async fn refusal(peer: &str, response: Response) -> TransportError {
+    let retry_after = retry_after::asked(response.status(), response.headers());
+    TransportError {
+        retry_after,
+        ..reason(peer, response).await
+    }
+}
+
+async fn reason(peer: &str, response: Response) -> TransportError {
     let status = response.status();
     let kind = match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => TransportErrorKind::Unavailable,
@@ -114,5 +125,6 @@ pub(super) fn failure(peer: &str, kind: TransportErrorKind, code: Option<&str>, 
         kind,
         code: code.map(|code| code.chars().take(MAX_MESSAGE).collect()),
         message: message.chars().take(MAX_MESSAGE).collect(),
+        retry_after: None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod events;
+mod retry_after;
 mod transport;
 
 pub use transport::HttpTransport;

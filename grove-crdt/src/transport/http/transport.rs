@@ -43,7 +43,8 @@ const COMPRESS_FROM: usize = 1 << 10;
 ///
 /// A connection that fails, a request that is not answered in time, and the statuses 408, 429 and 5xx count as
 /// [`Unavailable`](TransportErrorKind::Unavailable), every other refusal as [`Refused`](TransportErrorKind::Refused).
-/// Redirects are not followed but reported, so that credentials go where they were meant to.
+/// For how long an answer of 429 or 503 asks to be left alone (`Retry-After`) is passed on: see
+/// [`RetryPolicy`](crate::sync::RetryPolicy). Redirects are not followed but reported, so that credentials go where they were meant to.
 #[derive(Clone)]
 pub struct HttpTransport {
     name: String,
@@ -192,6 +193,7 @@ impl HttpTransport {
             kind,
             code: code.map(str::to_owned),
             message,
+            retry_after: None,
         };
         let unwritable = |error: &dyn fmt::Display| {
             failure(

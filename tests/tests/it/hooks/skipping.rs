@@ -65,7 +65,7 @@ async fn what_a_push_is_answered_with_counts_it_and_nothing_else() {
     let text = text.replace(hub.replica_id(), "DATABASE");
     assert_eq!(
         text,
-        r#"{"replica_id":"DATABASE","node_id":"hub","merged":1,"conflicts":0,"skipped":1,"rejected":[{"index":2,"code":"malformed","message":"invalid length 0, expected struct Change with 12 elements"}],"latest_hlc":{"ts":1700000000000000,"c":0,"node":"edge"}}"#
+        r#"{"replica_id":"DATABASE","node_id":"hub","merged":1,"conflicts":0,"skipped":1,"rejected":[{"index":2,"code":"malformed","message":"invalid length 0, expected a change, which is a JSON object"}],"latest_hlc":{"ts":1700000000000000,"c":0,"node":"edge"}}"#
     );
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod cors;
+mod discretion;
 mod ending;
 mod health;
 mod jwt;
@@ -10,6 +11,7 @@ mod openapi;
 mod patience;
 mod rates;
 mod requests;
+mod retry_after;
 mod size;
 
 use axum::Router;

@@ -163,6 +163,7 @@ impl Transport for Hiccups {
                 kind: TransportErrorKind::Unavailable,
                 code: None,
                 message: "too many requests".into(),
+                retry_after: None,
             });
         }
         self.way.push(request).await

@@ -5,7 +5,9 @@ mod elsewhere;
 mod events;
 mod keeping_up;
 mod latency;
+mod many;
 mod presence;
+mod shared;
 mod slow;
 mod stream;
 

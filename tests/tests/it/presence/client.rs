@@ -120,6 +120,7 @@ impl Line {
             kind,
             code: None,
             message: "as told".into(),
+            retry_after: None,
         }
     }
 }

@@ -116,6 +116,7 @@ impl Transport for OneWay {
             kind: TransportErrorKind::Refused,
             code: None,
             message: "not now".into(),
+            retry_after: None,
         })
     }
 }

@@ -160,6 +160,6 @@ async fn a_push_and_its_answer_look_like_this() {
         .replace(replica.replica_id(), "DATABASE");
     assert_eq!(
         text,
-        r#"{"replica_id":"DATABASE","node_id":"node-2","merged":0,"conflicts":0,"rejected":[{"index":0,"code":"unknown_table","message":"table `others` is not replicated here"},{"index":1,"code":"malformed","message":"invalid length 0, expected struct Change with 12 elements"}]}"#
+        r#"{"replica_id":"DATABASE","node_id":"node-2","merged":0,"conflicts":0,"rejected":[{"index":0,"code":"unknown_table","message":"table `others` is not replicated here"},{"index":1,"code":"malformed","message":"invalid length 0, expected a change, which is a JSON object"}]}"#
     );
 }

@@ -98,6 +98,7 @@ impl Line {
             kind,
             code: code.map(str::to_owned),
             message: "as told".into(),
+            retry_after: None,
         }
     }
 }
