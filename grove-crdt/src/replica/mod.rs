@@ -65,13 +65,17 @@ pub(crate) use audience::{Listener, ToldUpTo};
 pub use builder::ReplicaBuilder;
 pub use connection::Replica;
 pub(crate) use core::{Core, Ending, transact};
-pub(crate) use hook_chain::{HookChain, panic_words};
+pub(crate) use hook_chain::HookChain;
+#[cfg(feature = "server")]
+pub(crate) use hook_chain::panic_words;
 pub use hook_error::HookError;
 pub use inspect::{CounterPart, FieldState, Inspection, RecordState};
 pub use merge::MergeReport;
 pub use merge::merge_remote;
 pub(crate) use merge::{Merged, merge};
-pub(crate) use meters::{Durations, Way, durations};
+pub(crate) use meters::Way;
+#[cfg(feature = "server")]
+pub(crate) use meters::{Durations, durations};
 pub(crate) use news::News;
 pub use parking::{ParkedReason, ParkedRow};
 pub use peer::Peer;

@@ -35,8 +35,10 @@ pub use crate::{
 };
 pub use announcer::Announcer;
 pub use builder::SyncerBuilder;
+#[cfg(feature = "server")]
+pub(crate) use code::BUSY;
 pub use code::PROTOCOL_HEADER;
-pub(crate) use code::{BUSY, LIMIT_REACHED, NOT_SUPPORTED, TOO_LARGE};
+pub(crate) use code::{LIMIT_REACHED, NOT_SUPPORTED, TOO_LARGE};
 pub use local::DeadLetter;
 pub(crate) use local::{Direction, Letters, Retry};
 pub use presence::{NodePresence, PresenceRequest, PresenceResponse, PresenceStream, TopicPresences};

@@ -57,7 +57,7 @@ pub(super) fn of_callers() -> Vec<Told> {
         ),
         Told::new(
             AuthError::Forbidden("this peer may not sync".into()),
-            "known, and not allowed to sync, or to read a table or its topics",
+            "known, and not allowed to sync, to read a table or its topics, or to see metrics",
         ),
         Told::new(
             ErrorAnswer::rate_limited("this peer asks too often", pause),
