@@ -22,7 +22,15 @@ use crate::{
 };
 
 /// The routes that are counted each by its name; anything else is counted as `other`.
-const ROUTES: [&str; 6] = ["/pull", "/push", "/stream", "/presence", "/health", "/metrics"];
+const ROUTES: [&str; 7] = [
+    "/pull",
+    "/push",
+    "/stream",
+    "/presence",
+    "/health",
+    "/metrics",
+    "/openapi.json",
+];
 
 /// What is counted of requests.
 #[derive(Debug)]
