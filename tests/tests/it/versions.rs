@@ -4,7 +4,7 @@ use grove_crdt::ReplicaBuilder;
 use grove_crdt_tests::{TestDatabase, backend, builder, number, run_all};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait as _, TransactionSession as _,
-    TransactionTrait as _, sea_query::Expr,
+    TransactionTrait, sea_query::Expr,
 };
 
 use crate::notes::{self, draft};

@@ -1,0 +1,1 @@
+//! Programs that `#[derive(Crdt)]` is tried with, in `tests/ui`.
