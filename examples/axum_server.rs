@@ -17,6 +17,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
+    serve::ListenerExt as _,
 };
 use clap::Parser;
 use document::{ActiveModel, Entity, Model};
@@ -63,6 +64,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             ended.stop().await;
         }
     });
+    // A small event of a stream does not wait until the one before has been acknowledged.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, app).with_graceful_shutdown(stopping).await?;
     service.stop().await;
     println!("stopped");
