@@ -88,6 +88,8 @@ impl Listener for Counted {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = Listener::accept(&mut self.listener).await;
+        // As the guide to the server has it. If it can't be, events are a little later.
+        drop(stream.set_nodelay(true));
         let (reader, writer) = stream.into_split();
         let reader = InspectReader::new(reader, self.traffic.count());
         let writer = InspectWriter::new(writer, self.traffic.count());
