@@ -35,7 +35,12 @@ impl NodeId {
     /// Whether this is the reserved writer of adopted rows.
     #[must_use]
     pub fn is_baseline(&self) -> bool {
-        &*self.0 == BASELINE
+        Self::is_baseline_text(&self.0)
+    }
+
+    /// Whether a text is the id of that writer.
+    pub(crate) fn is_baseline_text(id: &str) -> bool {
+        id == BASELINE
     }
 
     /// An id as it stands in a shadow table or on the wire, where the reserved one may occur.

@@ -69,8 +69,8 @@ impl Column {
 
     /// The form in which a value that came from elsewhere is kept in the record: the same on every node, also where this
     /// column can't hold it exactly.
-    pub(crate) fn normal(&self, json: &serde_json::Value) -> Result<serde_json::Value, String> {
-        self.decode(json)?;
+    pub(crate) fn normal(&self, json: serde_json::Value) -> Result<serde_json::Value, String> {
+        self.decode(&json)?;
         codec::normal(json, &self.value_type)
     }
 

@@ -27,7 +27,7 @@ use crate::{
         parked, progress, row, shadow,
         version::{Numbering, Taken},
     },
-    types::{Kind, Record, canonical},
+    types::{Kind, Record, is_same},
 };
 
 type Callback<'a> = Box<dyn FnMut(&AdoptProgress) + Send + 'a>;
@@ -273,7 +273,7 @@ async fn record_rows(
         } else if after != *before {
             report.changed += 1;
         }
-        batch.record(&pk, before, &after, |_, _| None);
+        batch.record(table, &pk, before, &after, |_| None);
     }
     if batch.is_empty() {
         return Ok(false);
@@ -283,7 +283,7 @@ async fn record_rows(
         parking::park(core, tx, &failed).await?;
     }
     let version = Numbering::after(taken, loaded.newest);
-    shadow::write(tx, table, version, &batch, &loaded.seen).await?;
+    shadow::write(tx, table, version, batch, &loaded.seen).await?;
     Ok(true)
 }
 
@@ -316,9 +316,8 @@ fn what_differs(
     for (index, column, kind) in table.replicated() {
         let stands = field_value(table, row, index)?;
         let recorded = after.value(&column.name, kind).ok().flatten();
-        let agrees = |recorded: &Json| {
-            canonical(recorded) == canonical(&stands) || shown.is_shown_as(pk, &column.name, recorded, &stands)
-        };
+        let agrees =
+            |recorded: &Json| is_same(recorded, &stands) || shown.is_shown_as(pk, &column.name, recorded, &stands);
         if recorded.as_ref().is_some_and(agrees) {
             continue;
         }
@@ -364,12 +363,12 @@ async fn record_missing(
         if before.is_alive() && !there.contains_key(pk) && !parked.contains(pk) {
             let mut after = before.clone();
             after.died(&at);
-            batch.record(pk, before, &after, |_, _| None);
+            batch.record(table, pk, before, &after, |_| None);
             deleted += 1;
         }
     }
     if deleted > 0 {
-        shadow::write(tx, table, locked.version, &batch, &records.seen).await?;
+        shadow::write(tx, table, locked.version, batch, &records.seen).await?;
     }
     Ok(deleted)
 }

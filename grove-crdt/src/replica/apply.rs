@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     replica::effect::{Changed, FieldChange, Pending, elements, field_value, steps_between},
     store::inexact::Inexact,
-    types::{Birth, BirthValue, Kind, Record, canonical, exact_i64, i64_json},
+    types::{Birth, BirthValue, Kind, Record, canonical, exact_i64, i64_json, is_same},
 };
 
 /// Applies a transaction's effects on one row to its record, at one clock value. `row` is the row as it is now, when there
@@ -149,7 +149,7 @@ impl Target<'_> {
                 let value = field_value(self.table, row, column)?;
                 let was = record.value(field, kind).ok().flatten();
                 // To write what is there already is no write: it would win over others that changed it meanwhile.
-                if was.is_none_or(|was| canonical(&was) != canonical(&value)) {
+                if was.is_none_or(|was| !is_same(&was, &value)) {
                     record.assign(field, self.at, value);
                 }
             }

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::{
     entity::{Row, SetStep, Table, codec},
     error::Error,
-    types::{Kind, canonical, exact_i64},
+    types::{Kind, canonical, exact_i64, is_same},
 };
 
 /// What one statement did to one row.
@@ -167,7 +167,7 @@ pub(crate) fn difference(table: &Table, before: Row, after: Row) -> Result<Optio
     for (column, _, kind) in table.replicated() {
         let old = field_value(table, &before, column)?;
         let new = field_value(table, &after, column)?;
-        if canonical(&old) == canonical(&new) {
+        if is_same(&old, &new) {
             continue;
         }
         let change = match kind {

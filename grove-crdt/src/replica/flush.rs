@@ -111,7 +111,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
             inexact::forget_fields(tx, &loaded.share.table, &outdated).await?;
         }
         if !batch.is_empty() {
-            shadow::write(tx, &loaded.share.table, version, &batch, &loaded.seen).await?;
+            shadow::write(tx, &loaded.share.table, version, batch, &loaded.seen).await?;
             wrote = true;
             taken = Taken::Is(version);
         }
@@ -191,7 +191,7 @@ fn batch(backend: DbBackend, loaded: &Loaded, at: &Hlc) -> Result<(shadow::Batch
         let Some(before) = records.get(pk) else { continue };
         let mut after = before.clone();
         apply(&share.table, pk, &mut after, pending, pending.row.as_ref(), at, shown)?;
-        batch.record(pk, before, &after, |_, _| None);
+        batch.record(&share.table, pk, before, &after, |_| None);
         // A row that has come and gone is nothing, unless its record was there.
         if pending.began_born && (after != *before || before.head().is_some()) {
             batch.claim(backend, pk, &after);

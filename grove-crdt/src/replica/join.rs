@@ -47,7 +47,7 @@ fn regression(before: &Record, change: &types::Change) -> Option<String> {
     let State::Counter(theirs) = &cell.state else {
         return None;
     };
-    let mine = before.field(&key.field).remove(&key.cell)?;
+    let mine = before.current(key)?;
     let State::Counter(known) = mine.state else { return None };
     let went_back = theirs.inc < known.inc || theirs.dec < known.dec;
     (went_back && mine.epoch == cell.epoch && cell.hlc > mine.hlc).then(|| {
@@ -66,11 +66,7 @@ fn lost(after: &Record, change: &types::Change) -> bool {
             .is_some_and(|mine| mine.epoch > head.epoch || mine.hlc > head.hlc),
         types::Change::Cell(key, cell) => {
             let older_life = after.epoch() > cell.epoch;
-            let overwritten = matches!(cell.state, State::Lww(_))
-                && after
-                    .field(&key.field)
-                    .get(&key.cell)
-                    .is_some_and(|mine| mine.hlc > cell.hlc);
+            let overwritten = matches!(cell.state, State::Lww(_)) && after.is_overwritten(&key.field, &cell.hlc);
             older_life || overwritten
         }
     }

@@ -137,7 +137,7 @@ fn head(table: &Table, change: &Change) -> Result<Head, Refused> {
 }
 
 fn birth(table: &Table, value: &Json) -> Result<Birth, Refused> {
-    let given = parse_birth(value).map_err(|bad| match bad {
+    let given = parse_birth(value.clone()).map_err(|bad| match bad {
         BadBirth::UnknownKind(_) => (RejectionCode::UnknownKind, bad.to_string()),
         BadBirth::Malformed(detail) => bad_value(detail),
     })?;
@@ -204,7 +204,7 @@ fn canonical_value(table: &Table, field: &str, kind: Kind, value: Json) -> Resul
             column.decode(&value).map_err(named)?;
             Ok(types::i64_json(number))
         }
-        (Kind::Lww, value) => column.normal(&value).map_err(named),
+        (Kind::Lww, value) => column.normal(value).map_err(named),
     }
 }
 

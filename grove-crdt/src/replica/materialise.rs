@@ -24,7 +24,7 @@ use crate::{
         parked::Parked,
         row,
     },
-    types::{Kind, Record, canonical},
+    types::{Kind, Record, is_same},
 };
 
 /// A record whose row is to agree with it.
@@ -226,7 +226,7 @@ impl Work<'_> {
                 continue;
             }
             let stands = there.and_then(|row| field_value(table, row, index).ok());
-            if stands.is_none_or(|stands| canonical(&stands) != canonical(&value)) {
+            if stands.is_none_or(|stands| !is_same(&stands, &value)) {
                 differs = true;
                 row[index] = column
                     .decode(&value)

@@ -25,9 +25,9 @@ use crate::{
     },
     store::{
         parked,
-        shadow::{self, Content},
+        shadow::{self, Part},
     },
-    types::{self, CellKey, Record},
+    types::{self, Record},
 };
 
 /// What a merge came to.
@@ -155,30 +155,30 @@ async fn merge_shares(
         .iter()
         .map(|(name, share)| (name.clone(), share.changes.keys().cloned().collect()));
     let locked = lock(core, tx, &pks.collect()).await?;
-    let mut batches = Vec::new();
+    let (nothing, mut batches) = (Record::default(), Vec::new());
     let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
     for (name, share) in shares {
         let records = &locked.tables[name];
         let mut batch = shadow::Batch::default();
         for (pk, changes) in &share.changes {
-            let before = records.records.get(pk).cloned().unwrap_or_default();
-            let changes = incoming::before_merge(core, page, &share.table, &before, pk, changes, report).await;
-            let (after, joined) = join(&before, &changes, core.clock.node(), report);
+            let before = records.records.get(pk).unwrap_or(&nothing);
+            let changes = incoming::before_merge(core, page, &share.table, before, pk, changes, report).await;
+            let (after, joined) = join(before, &changes, core.clock.node(), report);
             if !core.hooks.is_empty() {
-                let told = |incoming| incoming::taken(page, &share.table, pk, [&before, &after], incoming);
+                let told = |incoming| incoming::taken(page, &share.table, pk, [before, &after], incoming);
                 taken.extend(joined.into_iter().map(told));
             }
-            if after == before {
+            if after == *before {
                 continue;
             }
-            batch.record(pk, &before, &after, |key, content| {
-                let unchanged = changes.iter().any(|incoming| is_same(incoming, key, content));
+            batch.record(&share.table, pk, before, &after, |part| {
+                let unchanged = changes.iter().any(|incoming| is_same(incoming, part));
                 (unchanged && !page.from.is_empty()).then(|| page.from.to_owned())
             });
             if records.is_without_row(pk) {
                 batch.claim(tx.get_database_backend(), pk, &after);
             }
-            let rows = row_of(&share.table, pk, &before, after);
+            let rows = row_of(&share.table, pk, before, after);
             wanted.entry(name.clone()).or_default().extend(rows);
         }
         if !batch.is_empty() {
@@ -193,7 +193,7 @@ async fn merge_shares(
     // Rows before cells, as local writes do.
     let failed = write_rows(core, tx, wanted).await?;
     for (table, batch, seen) in batches {
-        shadow::write(tx, table, locked.version, &batch, seen).await?;
+        shadow::write(tx, table, locked.version, batch, seen).await?;
     }
     let occasion = Occasion {
         tables,
@@ -203,11 +203,11 @@ async fn merge_shares(
     Ok(Some(Written { due, failed }))
 }
 
-fn is_same(incoming: &Incoming, key: &CellKey, content: &Content) -> bool {
-    match (&incoming.change, content) {
+fn is_same(incoming: &Incoming, part: Part<'_>) -> bool {
+    match (&incoming.change, part) {
         _ if incoming.altered.is_some() => false,
-        (types::Change::Head(theirs), Content::Head(mine)) => theirs == mine,
-        (types::Change::Cell(their_key, theirs), Content::Cell(mine)) => their_key == key && theirs == mine,
+        (types::Change::Head(theirs), Part::Head(mine)) => theirs == mine,
+        (types::Change::Cell(their_key, theirs), Part::Cell(key, mine)) => their_key == key && theirs == mine,
         _ => false,
     }
 }

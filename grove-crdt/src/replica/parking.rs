@@ -249,5 +249,5 @@ async fn claim(
     if claims.is_empty() {
         return Ok(());
     }
-    shadow::write(tx, core.registry.require(name)?, locked.version, &claims, &records.seen).await
+    shadow::write(tx, core.registry.require(name)?, locked.version, claims, &records.seen).await
 }

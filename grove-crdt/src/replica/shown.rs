@@ -17,7 +17,7 @@ use crate::{
         inexact::{self, Inexact, Note},
         row,
     },
-    types::{Kind, Record, canonical},
+    types::{Kind, Record, is_same},
 };
 
 /// Notes what the columns of rows show that were to be written and differ from their records, in place of what was noted
@@ -30,10 +30,10 @@ pub(super) async fn note_differences(
     refused: &BTreeSet<&str>,
 ) -> Result<(), Error> {
     let backend = tx.get_database_backend();
+    let columns = inexact::columns_at_risk(backend, catalog, table);
     let at_risk = |wanted: &Wanted| {
-        let mut fields = table.replicated();
-        fields.any(|(_, column, kind)| {
-            let value = recorded(&wanted.record, column, kind);
+        columns.iter().any(|(_, column, kind)| {
+            let value = recorded(&wanted.record, column, *kind);
             value.is_some_and(|value| inexact::at_risk(backend, catalog, table, column, &value))
         })
     };
@@ -57,7 +57,7 @@ pub(super) async fn note_differences(
             // What has no form shows itself when it is next read.
             let stands = field_value(table, row, index).ok();
             if let (Some(value), Some(stands)) = (value, stands)
-                && canonical(&value) != canonical(&stands)
+                && !is_same(&value, &stands)
             {
                 notes.push(Note::new(&wanted.pk, &column.name, &value, &stands));
             }
@@ -77,15 +77,20 @@ pub(super) async fn notes_on<'a>(
     let catalog = core.catalog(tx).await?;
     let backend = tx.get_database_backend();
     let may_be_refused = core.may_have_parked();
+    let columns = if may_be_refused {
+        table.replicated().collect()
+    } else {
+        inexact::columns_at_risk(backend, &catalog, table)
+    };
     let mut doubtful = Vec::new();
     for (pk, record, row) in rows {
-        let in_doubt = |(index, column, kind): (usize, &Column, Kind)| {
-            recorded(record, column, kind).is_some_and(|value| {
+        let in_doubt = |(index, column, kind): &(usize, &Column, Kind)| {
+            recorded(record, column, *kind).is_some_and(|value| {
                 (may_be_refused || inexact::at_risk(backend, &catalog, table, column, &value))
-                    && field_value(table, row, index).is_ok_and(|stands| canonical(&stands) != canonical(&value))
+                    && field_value(table, row, *index).is_ok_and(|stands| !is_same(&stands, &value))
             })
         };
-        if record.is_alive() && table.replicated().any(in_doubt) {
+        if record.is_alive() && columns.iter().any(in_doubt) {
             doubtful.push(pk.clone());
         }
     }

@@ -42,6 +42,12 @@ impl DriverError {
     }
 }
 
+/// Whether SQLite refused to make a text or a row of more than its limit.
+pub(super) fn is_too_big(error: &DbErr) -> bool {
+    const TOO_BIG: u32 = 18;
+    DriverError::of(error).is_some_and(|error| error.code == Code::Sqlite(TOO_BIG))
+}
+
 impl Code {
     /// Reads the code. Which database it is of shows in how sqlx writes the whole error: `(code: 2067) message` for
     /// SQLite, `1062 (23000): message` for MySQL, the message first for PostgreSQL. The types that would tell are there

@@ -11,6 +11,21 @@ use serde_json::Value as Json;
 use super::driver::float_decimal;
 use crate::store::catalog::Storage;
 
+/// Whether a column holds every value of its type as it is, nulls included: what [`is_exact`] would say of each.
+pub(super) fn holds_all(backend: DbBackend, value_type: &ArrayType, storage: &Storage) -> bool {
+    match (backend, Class::of(value_type)) {
+        // A `f32` has fewer digits than what is recorded may have.
+        (_, Class::Float | Class::Decimal | Class::Time) => false,
+        (DbBackend::Sqlite, _) => in_sqlite(value_type, Affinity::of(&storage.data_type), &Json::Bool(true)),
+        (DbBackend::Postgres, Class::Integer | Class::Bytes | Class::Uuid) => {
+            in_postgres(value_type, storage, &Json::Bool(true))
+        }
+        (DbBackend::Postgres, Class::Text) => storage.data_type == "text",
+        (DbBackend::MySql, Class::Integer) => in_mysql(value_type, storage, &Json::Bool(true)),
+        _ => false,
+    }
+}
+
 /// Whether a column that takes `value` holds it as it is.
 pub(super) fn is_exact(backend: DbBackend, value_type: &ArrayType, storage: &Storage, value: &Json) -> bool {
     if value.is_null() {

@@ -23,7 +23,7 @@ use crate::{
         chunks, dialect, fit,
         schema::{INEXACT, shadow_ref},
     },
-    types::canonical,
+    types::{Kind, canonical, is_same},
 };
 
 const COLUMNS: [&str; 5] = ["table_name", "pk", "field", "value", "shown"];
@@ -69,11 +69,24 @@ impl Inexact {
     }
 }
 
+/// The replicated columns that may show something else than some value written to them. Mostly there are none.
+pub(crate) fn columns_at_risk<'t>(
+    backend: DbBackend,
+    catalog: &Catalog,
+    table: &'t Table,
+) -> Vec<(usize, &'t Column, Kind)> {
+    let holds_all = |column: &Column| {
+        let storage = catalog.storage(&table.name, &column.name);
+        storage.is_some_and(|storage| fit::holds_all(backend, &column.value_type, storage))
+    };
+    let any = catalog.must_compare(&table.name);
+    let columns = table.replicated();
+    columns.filter(|(_, column, _)| any || !holds_all(column)).collect()
+}
+
 /// Whether the column may show something else than `value` once that is written to it.
 pub(crate) fn at_risk(backend: DbBackend, catalog: &Catalog, table: &Table, column: &Column, value: &Json) -> bool {
-    let narrowed = column
-        .narrowed(value)
-        .is_ok_and(|form| canonical(&form) != canonical(value));
+    let narrowed = column.narrowed(value).is_ok_and(|form| !is_same(&form, value));
     let is_exact = catalog
         .storage(&table.name, &column.name)
         .is_some_and(|storage| fit::is_exact(backend, &column.value_type, storage, value));

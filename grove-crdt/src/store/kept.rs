@@ -1,7 +1,7 @@
 //! Cells of fields that become known, or are known no longer: while a field is not known, its cells say their kind.
 
 use sea_orm::{
-    ConnectionTrait, DbErr, QueryResult,
+    ConnectionTrait, DbErr,
     sea_query::{Expr, ExprTrait as _, Query},
 };
 use serde_json::Value as Json;
@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     store::{
         schema::shadow_ref,
-        shadow::{Stored, parse_as, select, tagged},
+        shadow::{Raw, Reader, Stored, fetch, select, tagged},
     },
     types::{Kind, canonical},
 };
@@ -54,12 +54,14 @@ pub(crate) async fn kept_cells<C: ConnectionTrait>(
         plain: Vec::new(),
         strays: Vec::new(),
     };
+    let mut reader = Reader::new(table);
     for row in cells_of(conn, table, field).await? {
-        let (pk, cell): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(2)?);
-        let text: String = row.try_get_by_index(7)?;
-        match serde_json::from_str(&text).ok().and_then(tagged) {
-            Some((known, state)) if known == kind => kept.plain.push((pk, cell, canonical(&state))),
-            Some(_) => kept.strays.push(parse_as(None, table, pk, &row)?),
+        match state_of(&row).and_then(tagged) {
+            Some((known, state)) if known == kind => {
+                let (pk, cell) = (row.pk.unwrap_or_default(), row.cell.unwrap_or_default());
+                kept.plain.push((pk, cell, canonical(&state)));
+            }
+            Some(_) => kept.strays.push(reader.read_as(None, row)?),
             None => {}
         }
     }
@@ -75,18 +77,21 @@ pub(crate) async fn forgotten_cells<C: ConnectionTrait>(
 ) -> Result<Vec<(String, String, String)>, Error> {
     let mut forgotten = Vec::new();
     for row in cells_of(conn, table, field).await? {
-        let text: String = row.try_get_by_index(7)?;
-        if let Ok(state) = serde_json::from_str::<Json>(&text) {
+        if let Some(state) = state_of(&row) {
             let state = canonical(&serde_json::json!({ format!("${kind}"): state }));
-            forgotten.push((row.try_get_by_index(0)?, row.try_get_by_index(2)?, state));
+            forgotten.push((row.pk.unwrap_or_default(), row.cell.unwrap_or_default(), state));
         }
     }
     Ok(forgotten)
 }
 
-async fn cells_of<C: ConnectionTrait>(conn: &C, table: &Table, field: &str) -> Result<Vec<QueryResult>, DbErr> {
+async fn cells_of<C: ConnectionTrait>(conn: &C, table: &Table, field: &str) -> Result<Vec<Raw>, DbErr> {
     let query = select(table).and_where(Expr::col("field").eq(field)).take();
-    conn.query_all(&query).await
+    fetch(conn, &query).await
+}
+
+fn state_of(row: &Raw) -> Option<Json> {
+    serde_json::from_str(row.state.as_deref()?).ok()
 }
 
 /// Replaces the stored form of one cell's state.

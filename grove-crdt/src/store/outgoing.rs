@@ -1,42 +1,82 @@
 //! Stored cells in the form in which they travel.
 
+use serde_json::Value as Json;
+
 use crate::{
     change::Change,
+    clock::Hlc,
     entity::Table,
     store::shadow::{Content, Stored},
-    types::{State, birth_json, tags_json},
+    types::{CellKey, Kind, State, birth_json, tags_json},
 };
 
 impl Stored {
     /// The cell as a change.
     pub(crate) fn into_change(self, table: &Table) -> Change {
-        let (epoch, hlc) = match &self.content {
-            Content::Head(head) => (head.epoch, head.hlc.clone()),
-            Content::Cell(cell) => (cell.epoch, cell.hlc.clone()),
-        };
-        let mut change = Change {
-            table: table.name.clone(),
-            pk: self.pk,
-            field: self.key.field,
-            cell: self.key.cell,
-            crdt_type: "record".into(),
-            epoch,
-            node_id: hlc.node.clone(),
-            hlc,
-            value: None,
-            counter: None,
-            set: None,
-            tombstone: false,
-        };
         match self.content {
             Content::Head(head) => {
-                change.tombstone = head.birth.is_none();
-                change.value = head.birth.as_ref().map(birth_json);
+                let mut change = bare(table, self.pk, self.key, head.epoch, head.hlc);
+                hold_birth(&mut change, head.birth.map(birth_json));
+                change
             }
-            Content::Cell(cell) => hold(&mut change, cell.state),
+            Content::Cell(cell) => {
+                let mut change = bare(table, self.pk, self.key, cell.epoch, cell.hlc);
+                hold(&mut change, cell.state);
+                change
+            }
+        }
+    }
+}
+
+/// A stored cell, its state still in the form in which it is stored.
+pub(in crate::store) struct Plain {
+    pub pk: String,
+    pub key: CellKey,
+    pub epoch: u32,
+    pub hlc: Hlc,
+    pub state: Json,
+}
+
+impl Plain {
+    /// Whether a state of this kind travels as it is stored.
+    pub(in crate::store) fn travels_as_it_is(&self, known: Option<Kind>) -> bool {
+        self.key.field.is_empty() || known == Some(Kind::Lww)
+    }
+
+    /// The change that the cell is, when its state [travels as it is](Self::travels_as_it_is).
+    pub(in crate::store) fn into_change(self, table: &Table) -> Change {
+        let is_head = self.key.field.is_empty();
+        let mut change = bare(table, self.pk, self.key, self.epoch, self.hlc);
+        if is_head {
+            hold_birth(&mut change, Some(self.state).filter(|birth| !birth.is_null()));
+        } else {
+            hold(&mut change, State::Lww(self.state));
         }
         change
     }
+}
+
+/// A change without a value.
+fn bare(table: &Table, pk: String, key: CellKey, epoch: u32, hlc: Hlc) -> Change {
+    Change {
+        table: table.name.clone(),
+        pk,
+        field: key.field,
+        cell: key.cell,
+        crdt_type: "record".into(),
+        epoch,
+        node_id: hlc.node.clone(),
+        hlc,
+        value: None,
+        counter: None,
+        set: None,
+        tombstone: false,
+    }
+}
+
+fn hold_birth(change: &mut Change, birth: Option<Json>) {
+    change.tombstone = birth.is_none();
+    change.value = birth;
 }
 
 fn hold(change: &mut Change, state: State) {

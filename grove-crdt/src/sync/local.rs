@@ -266,7 +266,7 @@ impl Replica {
         limit: usize,
     ) -> Result<Page, Error> {
         let settled = version::settled(tx, &self.core.registry, self.core.numbering).await?;
-        let mut found: Vec<Found> = Vec::new();
+        let mut found: Vec<Versioned> = Vec::new();
         for name in tables {
             let table = self.core.registry.require(name)?;
             let key = after
@@ -275,17 +275,9 @@ impl Replica {
                 .map(|within| CellKey::new(within.2.clone(), within.3.clone()));
             let place = place_in(table, after, key.as_ref());
             let cells = shadow::page(tx, table, &place, settled.below, not_via, limit + 1).await?;
-            for Versioned { version, via, stored } in cells {
-                let key = stored.key.clone();
-                found.push(Found {
-                    version,
-                    within: Within(name.clone(), stored.pk.clone(), key.field, key.cell),
-                    change: stored.into_change(table),
-                    via,
-                });
-            }
+            found.extend(cells);
         }
-        found.sort_by(|a, b| (a.version, &a.within).cmp(&(b.version, &b.within)));
+        found.sort_by(|a, b| place_of(a).cmp(&place_of(b)));
         let mut page = cut(found, settled.newest.max(after.version), limit);
         page.held_back = settled.held_back && !page.has_more;
         Ok(page)
@@ -308,16 +300,14 @@ fn place_in<'a>(table: &Table, after: &'a Position, key: Option<&'a CellKey>) ->
     }
 }
 
-/// A change with its place in the commit order.
-struct Found {
-    version: i64,
-    within: Within,
-    change: Change,
-    via: Option<String>,
+/// A change's place in the commit order.
+fn place_of(found: &Versioned) -> (i64, [&str; 4]) {
+    let change = &found.change;
+    (found.version, [&change.table, &change.pk, &change.field, &change.cell])
 }
 
 /// Cuts off what is beyond the limit, at the end of a transaction when there is one.
-fn cut(mut found: Vec<Found>, newest: i64, limit: usize) -> Page {
+fn cut(mut found: Vec<Versioned>, newest: i64, limit: usize) -> Page {
     if found.len() <= limit {
         let newest = found.last().map_or(newest, |last| newest.max(last.version));
         let end = Position {
@@ -338,13 +328,16 @@ fn cut(mut found: Vec<Found>, newest: i64, limit: usize) -> Page {
         found.truncate(limit);
         Position {
             version: beyond - 1,
-            within: found.last().map(|last| last.within.clone()),
+            within: found.last().map(|Versioned { change, .. }| {
+                let [table, pk, field, cell] = [&change.table, &change.pk, &change.field, &change.cell];
+                Within(table.clone(), pk.clone(), field.clone(), cell.clone())
+            }),
         }
     };
     page_of(found, end, true)
 }
 
-fn page_of(found: Vec<Found>, position: Position, has_more: bool) -> Page {
+fn page_of(found: Vec<Versioned>, position: Position, has_more: bool) -> Page {
     let (changes, came_from) = found.into_iter().map(|found| (found.change, found.via)).unzip();
     Page {
         changes,

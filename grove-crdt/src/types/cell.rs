@@ -1,7 +1,7 @@
 use serde_json::Value as Json;
 
 use crate::{
-    clock::Hlc,
+    clock::{Hlc, NodeId},
     types::{Element, Kind, Totals, lww},
 };
 
@@ -51,36 +51,37 @@ impl State {
 
 impl Cell {
     /// Joins `other` into this cell. `key` is the cell's key within its field.
-    pub(super) fn join(&mut self, key: &str, other: &Self) {
+    pub(super) fn join(&mut self, key: &str, other: Self) {
         if other.epoch != self.epoch {
             if other.epoch > self.epoch {
-                *self = other.clone();
+                *self = other;
             }
             return;
         }
-        match (&mut self.state, &other.state) {
+        match (&mut self.state, other.state) {
             (State::Lww(value), State::Lww(theirs)) => {
-                lww::join(&mut self.hlc, value, &other.hlc, theirs);
+                lww::join(&mut self.hlc, value, other.hlc, theirs);
                 return;
             }
             (State::Counter(totals), State::Counter(theirs)) => {
-                *totals = if key == Hlc::baseline().node.as_str() {
-                    totals.join_baseline(*theirs)
+                *totals = if NodeId::is_baseline_text(key) {
+                    totals.join_baseline(theirs)
                 } else {
-                    totals.join(*theirs)
+                    totals.join(theirs)
                 };
             }
             (State::Set(element), State::Set(theirs)) => element.join(theirs),
             // A field has one kind, checked on entry; the order of kinds keeps even this a join.
             (mine, theirs) => {
                 if theirs.kind() > mine.kind() {
-                    *self = other.clone();
+                    self.state = theirs;
+                    self.hlc = other.hlc;
                 }
                 return;
             }
         }
         if other.hlc > self.hlc {
-            self.hlc = other.hlc.clone();
+            self.hlc = other.hlc;
         }
     }
 }

@@ -2,25 +2,39 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value as Json};
 
 use crate::{
     clock::NodeId,
-    types::{Birth, BirthValue, Element, Kind, Tags, Totals, exact_i64, set::element_key},
+    types::{Birth, BirthValue, Element, Kind, Tags, Totals, exact_i64, json, set::element_key},
 };
 
 /// A birth: its values by field, grouped by kind, so that a node which does not know a field can merge it.
-pub(crate) fn birth_json(birth: &Birth) -> Json {
+pub(crate) fn birth_json(birth: Birth) -> Json {
     let mut groups = Map::new();
     for (field, born) in birth {
         let group = groups
             .entry(born.kind.as_str())
             .or_insert_with(|| Json::Object(Map::new()));
         if let Json::Object(group) = group {
-            group.insert(field.clone(), born.value.clone());
+            group.insert(field, born.value);
         }
     }
     Json::Object(groups)
+}
+
+/// The canonical text of [`birth_json`].
+pub(crate) fn birth_text(birth: &Birth) -> String {
+    let mut groups: BTreeMap<&str, Vec<(&String, &Json)>> = BTreeMap::new();
+    for (field, born) in birth {
+        groups.entry(born.kind.as_str()).or_default().push((field, &born.value));
+    }
+    json::text(|out| {
+        json::write_object(groups.into_iter(), out, |group, out| {
+            json::write_object(group.into_iter(), out, json::write_canonical);
+        });
+    })
 }
 
 /// Why a birth can't be read.
@@ -41,17 +55,35 @@ impl fmt::Display for BadBirth {
 }
 
 /// The way back, or what is wrong.
-pub(crate) fn parse_birth(json: &Json) -> Result<Birth, BadBirth> {
-    let malformed = |detail: String| BadBirth::Malformed(detail);
-    let groups = json
-        .as_object()
-        .ok_or_else(|| malformed("a birth is a JSON object".into()))?;
+pub(crate) fn parse_birth(json: Json) -> Result<Birth, BadBirth> {
+    check_birth(&json)?;
     let mut birth = Birth::new();
+    let Json::Object(groups) = json else {
+        return Ok(birth);
+    };
+    for (name, group) in groups {
+        if let (Ok(kind), Json::Object(values)) = (name.parse::<Kind>(), group) {
+            birth.extend(
+                values
+                    .into_iter()
+                    .map(|(field, value)| (field, BirthValue { kind, value })),
+            );
+        }
+    }
+    Ok(birth)
+}
+
+/// What keeps a value from being that of a birth.
+pub(crate) fn check_birth(json: &Json) -> Result<(), BadBirth> {
+    let malformed = |detail: String| Err(BadBirth::Malformed(detail));
+    let Json::Object(groups) = json else {
+        return malformed("a birth is a JSON object".into());
+    };
     for (name, group) in groups {
         let kind: Kind = name.parse().map_err(|()| BadBirth::UnknownKind(name.clone()))?;
-        let values = group
-            .as_object()
-            .ok_or_else(|| malformed(format!("the `{name}` values of a birth are a JSON object")))?;
+        let Json::Object(values) = group else {
+            return malformed(format!("the `{name}` values of a birth are a JSON object"));
+        };
         for (field, value) in values {
             let fits = match kind {
                 Kind::Lww => true,
@@ -59,20 +91,20 @@ pub(crate) fn parse_birth(json: &Json) -> Result<Birth, BadBirth> {
                 Kind::Set => value.is_array(),
             };
             if !fits {
-                return Err(malformed(format!("field `{field}`: {value} is no {kind}")));
+                return malformed(format!("field `{field}`: {value} is no {kind}"));
             }
-            let value = value.clone();
-            if birth.insert(field.clone(), BirthValue { kind, value }).is_some() {
-                return Err(malformed(format!("field `{field}` is given twice")));
+            let mut others = groups.iter().filter(|(other, _)| *other != name);
+            if others.any(|(_, group)| group.get(field).is_some()) {
+                return malformed(format!("field `{field}` is given twice"));
             }
         }
     }
-    Ok(birth)
+    Ok(())
 }
 
 /// A counter's totals.
 pub(crate) fn parse_totals(json: &Json) -> Result<Totals, String> {
-    serde_json::from_value(json.clone()).map_err(|error| error.to_string())
+    Totals::deserialize(json).map_err(|error| error.to_string())
 }
 
 /// The per-node tags of a set element.
@@ -91,7 +123,7 @@ pub(crate) fn tags_json(element: &Element) -> Json {
 
 /// An element from its value and its tags.
 pub(crate) fn parse_element(value: Json, tags: &Json) -> Result<Element, String> {
-    let nodes: BTreeMap<NodeId, Tags> = serde_json::from_value(tags.clone()).map_err(|error| error.to_string())?;
+    let nodes: BTreeMap<NodeId, Tags> = BTreeMap::deserialize(tags).map_err(|error| error.to_string())?;
     Ok(Element { value, nodes })
 }
 
@@ -116,18 +148,20 @@ mod tests {
             ("tags".to_owned(), given(Kind::Set, json!(["a", { "b": 1 }]))),
             ("note".to_owned(), given(Kind::Lww, Json::Null)),
         ]);
-        let json = birth_json(&birth);
+        let json = birth_json(birth.clone());
+        assert_eq!(canonical(&json), birth_text(&birth));
         assert_eq!(
             canonical(&json),
             r#"{"counter":{"views":"9223372036854775807"},"lww":{"note":null,"title":"t"},"set":{"tags":["a",{"b":1}]}}"#
         );
-        assert_eq!(parse_birth(&json), Ok(birth));
-        assert_eq!(parse_birth(&birth_json(&Birth::new())), Ok(Birth::new()));
+        assert_eq!(parse_birth(json), Ok(birth));
+        assert_eq!(birth_text(&Birth::new()), "{}");
+        assert_eq!(parse_birth(birth_json(Birth::new())), Ok(Birth::new()));
     }
 
     #[test]
     fn what_is_no_birth_is_told_from_what_is_one_of_a_later_version() {
-        let unknown = parse_birth(&json!({ "lww": { "title": 1 }, "list": { "x": [] } }));
+        let unknown = parse_birth(json!({ "lww": { "title": 1 }, "list": { "x": [] } }));
         assert_eq!(unknown, Err(BadBirth::UnknownKind("list".into())));
         for bad in [
             json!(null),
@@ -138,7 +172,7 @@ mod tests {
             json!({ "set": { "x": {} } }),
             json!({ "lww": { "x": 1 }, "set": { "x": [] } }),
         ] {
-            assert!(matches!(parse_birth(&bad), Err(BadBirth::Malformed(_))), "{bad}");
+            assert!(matches!(parse_birth(bad.clone()), Err(BadBirth::Malformed(_))), "{bad}");
         }
     }
 
@@ -151,7 +185,7 @@ mod tests {
         };
         let mut element = Element::added(json!("x"), &at(1, "a"));
         element.remove();
-        element.join(&Element::added(json!("x"), &at(2, "b")));
+        element.join(Element::added(json!("x"), &at(2, "b")));
         let tags = tags_json(&element);
         assert_eq!(canonical(&tags), r#"{"a":{"add":[1,7],"rem":[1,7]},"b":{"add":[2,7]}}"#);
         assert_eq!(parse_element(json!("x"), &tags), Ok(element));

@@ -1,6 +1,6 @@
 //! One text for one JSON value, and integers that a JavaScript reader gets exactly.
 
-use std::{cmp::Ordering, fmt::Write as _};
+use std::cmp::Ordering;
 
 use serde_json::Value as Json;
 
@@ -9,39 +9,73 @@ const MAX_EXACT: i64 = 1 << 53;
 
 /// The value's canonical text: no white space, object keys in byte order.
 pub(crate) fn canonical(value: &Json) -> String {
-    let mut text = String::new();
-    write_canonical(value, &mut text);
-    text
+    text(|out| write_canonical(value, out))
 }
 
-fn write_canonical(value: &Json, out: &mut String) {
+/// The text that is written as JSON.
+pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::with_capacity(64);
+    write(&mut out);
+    // JSON is made of texts, and texts are UTF-8.
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// As [`canonical`], to the end of a text.
+pub(super) fn write_canonical(value: &Json, out: &mut Vec<u8>) {
     match value {
         Json::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_canonical(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
         Json::Object(map) => {
-            let mut keys: Vec<_> = map.keys().collect();
-            keys.sort_unstable();
-            out.push('{');
-            for (index, key) in keys.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_canonical(&Json::String(key.clone()), out);
-                out.push(':');
-                write_canonical(&map[key], out);
-            }
-            out.push('}');
+            let mut members: Vec<_> = map.iter().collect();
+            members.sort_unstable_by_key(|(key, _)| key.as_str());
+            write_object(members.into_iter(), out, write_canonical);
         }
-        // Writing to a String can't fail.
-        scalar => drop(write!(out, "{scalar}")),
+        // Only keys that are no texts, and writers that fail, make an error.
+        scalar => drop(serde_json::to_writer(out, scalar)),
+    }
+}
+
+/// Writes an object whose members come in the order of their keys.
+pub(super) fn write_object<T>(
+    members: impl Iterator<Item = (impl AsRef<str>, T)>,
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(T, &mut Vec<u8>),
+) {
+    out.push(b'{');
+    for (index, (key, value)) in members.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        // As above.
+        drop(serde_json::to_writer(&mut *out, key.as_ref()));
+        out.push(b':');
+        write(value, out);
+    }
+    out.push(b'}');
+}
+
+/// Whether two values have one canonical text.
+pub(crate) fn is_same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(x), Json::Number(y)) => match (x.as_f64(), y.as_f64()) {
+            // 0.0 and -0.0 are equal, and written differently.
+            (Some(x), Some(y)) if a.is_f64() && b.is_f64() => x.to_bits() == y.to_bits(),
+            _ => x == y,
+        },
+        (Json::Array(x), Json::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| is_same(x, y)),
+        (Json::Object(x), Json::Object(y)) => {
+            let is_in_other = |(key, value)| y.get(key).is_some_and(|other| is_same(value, other));
+            x.len() == y.len() && x.iter().all(is_in_other)
+        }
+        _ => a == b,
     }
 }
 
@@ -123,6 +157,32 @@ mod tests {
     fn key_order_does_not_matter() {
         let a: Json = serde_json::from_str(r#"{"b":[1,{"d":1,"c":2}],"a":"\u00e9"}"#).unwrap();
         assert_eq!(canonical(&a), r#"{"a":"é","b":[1,{"c":2,"d":1}]}"#);
+    }
+
+    #[test]
+    fn values_are_the_same_when_their_texts_are() {
+        let values = [
+            json!(null),
+            json!(1),
+            json!(1.0),
+            json!(-1),
+            json!(0.0),
+            json!(-0.0),
+            json!("1"),
+            json!([]),
+            json!([0.0]),
+            json!([-0.0]),
+            json!({}),
+            json!({ "a": 0.0, "b": 1 }),
+            json!({ "b": 1, "a": 0.0 }),
+            json!({ "a": -0.0, "b": 1 }),
+            json!({ "a": 0.0, "c": 1 }),
+        ];
+        for a in &values {
+            for b in &values {
+                assert_eq!(is_same(a, b), canonical(a) == canonical(b), "{a} and {b}");
+            }
+        }
     }
 
     #[test]

@@ -34,8 +34,10 @@ mod set;
 
 pub(crate) use cell::{Cell, CellKey, State};
 pub(crate) use counter::Totals;
-pub(crate) use encode::{BadBirth, birth_json, element_of_key, parse_birth, parse_element, parse_totals, tags_json};
-pub(crate) use json::{MAX_DEPTH, canonical, exact_i64, exact_u64, i64_json, is_too_deep, u64_json};
+pub(crate) use encode::{
+    BadBirth, birth_json, birth_text, check_birth, element_of_key, parse_birth, parse_element, parse_totals, tags_json,
+};
+pub(crate) use json::{MAX_DEPTH, canonical, exact_i64, exact_u64, i64_json, is_same, is_too_deep, u64_json};
 pub use kind::Kind;
 pub(crate) use record::{Birth, BirthValue, Change, Head, Record};
 pub(crate) use set::{Element, Tags, element_key};

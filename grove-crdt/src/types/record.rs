@@ -3,12 +3,12 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use crate::{
-    clock::{Hlc, NodeId},
+    clock::Hlc,
     types::{
         Cell, CellKey, Element, Kind, State, Totals,
         counter::checked_value,
         json::{self, canonical, exact_i64},
-        set::element_key,
+        set::{element_key, element_key_of},
     },
 };
 
@@ -75,13 +75,50 @@ impl Record {
 
     /// Joins what came from elsewhere. The representation is normal again when this returns.
     pub(crate) fn merge(&mut self, changes: impl IntoIterator<Item = Change>) {
+        let mut is_normal = true;
         for change in changes {
             match change {
-                Change::Head(head) => self.merge_head(head),
-                Change::Cell(key, cell) => self.merge_cell(key, &cell),
+                Change::Head(head) => {
+                    self.merge_head(head);
+                    is_normal = false;
+                }
+                // To go through what a birth adds to a set once for all cells is better than once for each.
+                Change::Cell(key, cell) if self.is_born_with_elements(&key.field) => {
+                    self.merge_cell(key, cell);
+                    is_normal = false;
+                }
+                Change::Cell(key, cell) => self.join_cell(key, cell),
             }
         }
-        self.normalise();
+        if !is_normal {
+            self.normalise();
+        }
+    }
+
+    fn is_born_with_elements(&self, field: &str) -> bool {
+        let born = self.head.as_ref().and_then(|head| head.birth.as_ref()?.get(field));
+        born.is_some_and(|born| born.kind == Kind::Set && born.value.as_array().is_some_and(|all| !all.is_empty()))
+    }
+
+    /// Joins one cell, in the normal form of its place; other places don't depend on it.
+    fn join_cell(&mut self, key: CellKey, mut theirs: Cell) {
+        if let Some(mine) = self.cells.get_mut(&key) {
+            // It has the birth's contribution in it already, and more.
+            mine.join(&key.cell, theirs);
+            return;
+        }
+        if let Some(head) = self.head.as_ref().filter(|head| head.epoch >= theirs.epoch) {
+            if head.epoch > theirs.epoch || head.birth.is_none() {
+                return;
+            }
+            if let Some(born) = contribution_to(head, &key) {
+                theirs.join(&key.cell, born.clone());
+                if theirs == born {
+                    return;
+                }
+            }
+        }
+        self.cells.insert(key, theirs);
     }
 
     fn merge_head(&mut self, theirs: Head) {
@@ -110,14 +147,15 @@ impl Record {
         }
         // What the head holds is in its contributions too; the normal form drops what is said twice.
         for (key, cell) in contributions(&ours).chain(contributions(&theirs)) {
-            self.merge_cell(key, &cell);
+            self.merge_cell(key, cell);
         }
     }
 
-    fn merge_cell(&mut self, key: CellKey, cell: &Cell) {
+    /// Joins one cell, whatever the birth contributes to its place.
+    fn merge_cell(&mut self, key: CellKey, cell: Cell) {
         match self.cells.get_mut(&key) {
             Some(mine) => mine.join(&key.cell, cell),
-            None => drop(self.cells.insert(key, cell.clone())),
+            None => drop(self.cells.insert(key, cell)),
         }
     }
 
@@ -136,7 +174,7 @@ impl Record {
                 continue;
             };
             if cell.epoch == epoch {
-                cell.join(&key.cell, &born);
+                cell.join(&key.cell, born.clone());
                 if *cell == born {
                     self.cells.remove(&key);
                 }
@@ -227,7 +265,7 @@ impl Record {
             hlc: at.clone(),
             state,
         };
-        self.merge([Change::Cell(key, cell)]);
+        self.join_cell(key, cell);
     }
 
     /// What is at a place: its cell, be it one that waits for its head, or what the birth contributes.
@@ -235,43 +273,55 @@ impl Record {
         self.cells.get(key).cloned().or_else(|| self.current(key))
     }
 
+    /// Whether the living record has something newer than `hlc` in an `lww` field.
+    pub(crate) fn is_overwritten(&self, field: &str, hlc: &Hlc) -> bool {
+        let (born, mut cells) = self.parts(field);
+        let written = cells.find(|(key, _)| key.cell.is_empty()).map(|(_, cell)| &cell.hlc);
+        let born = born
+            .filter(|born| born.value.kind == Kind::Lww)
+            .map(|born| &born.head.hlc);
+        written.or(born).is_some_and(|mine| mine > hlc)
+    }
+
     /// The state at a place of the living record: its cell, or what its birth contributes.
-    fn current(&self, key: &CellKey) -> Option<Cell> {
+    pub(crate) fn current(&self, key: &CellKey) -> Option<Cell> {
         let head = self.head.as_ref()?;
         match self.cells.get(key) {
             Some(cell) if cell.epoch == head.epoch => Some(cell.clone()),
-            _ => contribution_of(head, &key.field)
-                .into_iter()
-                .find(|(born, _)| born == key)
-                .map(|(_, cell)| cell),
+            _ => contribution_to(head, key),
         }
     }
 
     // ---- What a reader sees ----
 
+    /// What the birth of the living record gave to a field, and the cells that the field has besides.
+    fn parts<'a>(&'a self, field: &'a str) -> (Option<Born<'a>>, impl Iterator<Item = (&'a CellKey, &'a Cell)>) {
+        let head = self.head.as_ref().filter(|head| head.birth.is_some());
+        let born = head.and_then(|head| {
+            let value = head.birth.as_ref()?.get(field)?;
+            Some(Born { head, value })
+        });
+        let cells = head.map(|head| {
+            let cells = self.cells.range(CellKey::new(field, "")..);
+            let cells = cells.take_while(move |(key, _)| key.field == field);
+            cells.filter(|(_, cell)| cell.epoch == head.epoch)
+        });
+        (born, cells.into_iter().flatten())
+    }
+
     /// The states of a field of the living record, by cell key.
     pub(crate) fn field(&self, field: &str) -> BTreeMap<String, Cell> {
-        let Some(head) = self.head.as_ref().filter(|head| head.birth.is_some()) else {
-            return BTreeMap::new();
-        };
-        let born = contribution_of(head, field)
-            .into_iter()
-            .map(|(key, cell)| (key.cell, cell));
-        let mut states: BTreeMap<_, _> = born.collect();
-        let from = CellKey::new(field, "");
-        let cells = self.cells.range(from..);
-        for (key, cell) in cells.take_while(|(key, _)| key.field == field) {
-            if cell.epoch == head.epoch {
-                states.insert(key.cell.clone(), cell.clone());
-            }
-        }
+        let (born, cells) = self.parts(field);
+        let born = born.into_iter().flat_map(|born| contribution_of(born.head, field));
+        let mut states: BTreeMap<_, _> = born.map(|(key, cell)| (key.cell, cell)).collect();
+        states.extend(cells.map(|(key, cell)| (key.cell.clone(), cell.clone())));
         states
     }
 
     /// Whether the record says anything about the field.
     pub(crate) fn knows(&self, field: &str) -> bool {
-        let born = self.head.as_ref().and_then(|head| head.birth.as_ref());
-        born.is_some_and(|birth| birth.contains_key(field)) || !self.field(field).is_empty()
+        let (born, mut cells) = self.parts(field);
+        born.is_some() || cells.next().is_some()
     }
 
     /// The field's value, `None` when the record says nothing about it.
@@ -280,44 +330,58 @@ impl Record {
     ///
     /// A counter whose value leaves the range of `i64`.
     pub(crate) fn value(&self, field: &str, kind: Kind) -> Result<Option<Json>, Overflow> {
-        if !self.knows(field) {
+        let (born, cells) = self.parts(field);
+        let cells: Vec<_> = cells.collect();
+        if born.is_none() && cells.is_empty() {
             return Ok(None);
         }
-        let states = self.field(field).into_values().map(|cell| cell.state);
+        // Where there is a cell, it says what the birth says and more.
+        let is_covered = |place: &str| cells.binary_search_by(|(key, _)| key.cell.as_str().cmp(place)).is_ok();
+        let born = born.filter(|born| born.value.kind == kind);
+        let states = cells.iter().map(|(_, cell)| &cell.state);
         Ok(match kind {
-            Kind::Lww => states
-                .filter_map(|state| match state {
+            Kind::Lww => {
+                let born = born.filter(|_| !is_covered("")).map(|born| &born.value.value);
+                let mut written = states.filter_map(|state| match state {
                     State::Lww(value) => Some(value),
                     _ => None,
-                })
-                .next_back(),
+                });
+                written.next_back().or(born).cloned()
+            }
             Kind::Counter => {
+                let born = born.filter(|born| !is_covered(born.head.hlc.node.as_str()));
+                let born = born.map(|born| Totals::of(exact_i64(&born.value.value).unwrap_or_default()));
                 let totals = states.filter_map(|state| match state {
-                    State::Counter(totals) => Some(totals),
+                    State::Counter(totals) => Some(*totals),
                     _ => None,
                 });
-                Some(json::i64_json(checked_value(totals).ok_or(Overflow)?))
+                Some(json::i64_json(checked_value(totals.chain(born)).ok_or(Overflow)?))
             }
-            Kind::Set => Some(Json::Array(present(states))),
+            Kind::Set => {
+                let born = born.and_then(|born| born.value.value.as_array()).into_iter().flatten();
+                let born = born.map(|value| (canonical(value), value));
+                let born = born.filter(|(text, _)| !is_covered(&element_key_of(text)));
+                let added = states.filter_map(|state| match state {
+                    State::Set(element) if element.is_present() => Some((canonical(&element.value), &element.value)),
+                    _ => None,
+                });
+                let present: BTreeMap<_, _> = born.chain(added).collect();
+                Some(Json::Array(present.into_values().cloned().collect()))
+            }
         })
     }
+}
+
+/// What a birth gave to a field.
+#[derive(Clone, Copy)]
+struct Born<'a> {
+    head: &'a Head,
+    value: &'a BirthValue,
 }
 
 /// A counter's value left the range of `i64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overflow;
-
-/// The present elements, in the byte order of their canonical texts.
-fn present(states: impl Iterator<Item = State>) -> Vec<Json> {
-    let mut elements: Vec<_> = states
-        .filter_map(|state| match state {
-            State::Set(element) if element.is_present() => Some(element.value),
-            _ => None,
-        })
-        .collect();
-    elements.sort_by_cached_key(canonical);
-    elements
-}
 
 /// The cells that a birth stands for.
 fn contributions(head: &Head) -> impl Iterator<Item = (CellKey, Cell)> + '_ {
@@ -329,30 +393,48 @@ fn contribution_of(head: &Head, field: &str) -> Vec<(CellKey, Cell)> {
     let Some(born) = head.birth.as_ref().and_then(|birth| birth.get(field)) else {
         return Vec::new();
     };
-    let cell = |key: String, state| {
-        let cell = Cell {
-            epoch: head.epoch,
-            hlc: head.hlc.clone(),
-            state,
-        };
-        (CellKey::new(field, key), cell)
-    };
+    let cell = |place: String, state| (CellKey::new(field, place), contributed(head, state));
     match (born.kind, &born.value) {
         (Kind::Lww, value) => vec![cell(String::new(), State::Lww(value.clone()))],
-        (Kind::Counter, value) => {
-            let totals = Totals::of(exact_i64(value).unwrap_or_default());
-            let node: &NodeId = &head.hlc.node;
-            vec![cell(node.to_string(), State::Counter(totals))]
+        (Kind::Counter, value) => vec![cell(head.hlc.node.to_string(), born_totals(value))],
+        (Kind::Set, value) => {
+            let elements = value.as_array().into_iter().flatten();
+            elements
+                .map(|value| cell(element_key(value), born_element(head, value)))
+                .collect()
         }
-        (Kind::Set, Json::Array(elements)) => elements
-            .iter()
-            .map(|value| {
-                let element = Element::added(value.clone(), &head.hlc);
-                cell(element_key(value), State::Set(element))
-            })
-            .collect(),
-        (Kind::Set, _) => Vec::new(),
     }
+}
+
+/// The one of these cells that is at a place.
+fn contribution_to(head: &Head, key: &CellKey) -> Option<Cell> {
+    let born = head.birth.as_ref()?.get(&key.field)?;
+    let state = match (born.kind, &born.value) {
+        (Kind::Lww, value) => key.cell.is_empty().then(|| State::Lww(value.clone())),
+        (Kind::Counter, value) => (key.cell == head.hlc.node.as_str()).then(|| born_totals(value)),
+        (Kind::Set, value) => {
+            let mut elements = value.as_array()?.iter();
+            let element = elements.find(|value| element_key(value) == key.cell)?;
+            Some(born_element(head, element))
+        }
+    };
+    state.map(|state| contributed(head, state))
+}
+
+fn contributed(head: &Head, state: State) -> Cell {
+    Cell {
+        epoch: head.epoch,
+        hlc: head.hlc.clone(),
+        state,
+    }
+}
+
+fn born_totals(value: &Json) -> State {
+    State::Counter(Totals::of(exact_i64(value).unwrap_or_default()))
+}
+
+fn born_element(head: &Head, value: &Json) -> State {
+    State::Set(Element::added(value.clone(), &head.hlc))
 }
 
 /// Joins the values that two births with one clock give to a field.

@@ -20,9 +20,13 @@ pub(crate) const MAX_ELEMENT_KEY: usize = 128;
 
 /// The cell key of an element.
 pub(crate) fn element_key(element: &Json) -> String {
-    let text = canonical(element);
+    element_key_of(&canonical(element))
+}
+
+/// The same, of an element's canonical text.
+pub(super) fn element_key_of(text: &str) -> String {
     if text.len() <= MAX_ELEMENT_KEY {
-        return text;
+        return text.to_owned();
     }
     let mut key = String::from("sha256:");
     for byte in Sha256::digest(text.as_bytes()) {
@@ -79,9 +83,9 @@ impl Element {
         }
     }
 
-    pub(super) fn join(&mut self, other: &Self) {
-        for (node, tags) in &other.nodes {
-            let mine = self.nodes.entry(node.clone()).or_default();
+    pub(super) fn join(&mut self, other: Self) {
+        for (node, tags) in other.nodes {
+            let mine = self.nodes.entry(node).or_default();
             mine.add = mine.add.max(tags.add);
             mine.rem = mine.rem.max(tags.rem);
         }
@@ -106,12 +110,12 @@ mod tests {
         let mut here = Element::added(json!("x"), &at(1, "a"));
         let there = {
             let mut there = here.clone();
-            there.join(&Element::added(json!("x"), &at(2, "b")));
+            there.join(Element::added(json!("x"), &at(2, "b")));
             there
         };
         here.remove();
         assert!(!here.is_present());
-        here.join(&there);
+        here.join(there);
         assert!(here.is_present());
         here.remove();
         assert!(!here.is_present());

@@ -55,19 +55,21 @@ pub(crate) fn is_integer(value_type: &ArrayType) -> bool {
 /// The form in which a value that came from elsewhere is kept, or what is wrong with it.
 ///
 /// It is the same on every node whose type is of this kind: nothing is taken away that only this node's type can't hold.
-pub(super) fn normal(json: &Json, value_type: &ArrayType) -> Result<Json, String> {
+pub(super) fn normal(json: Json, value_type: &ArrayType) -> Result<Json, String> {
     let widest = match value_type {
         integer if is_integer(integer) => {
-            let integer = exact_i64(json).map(i64_json).or(exact_u64(json).map(u64_json));
+            let integer = exact_i64(&json).map(i64_json).or(exact_u64(&json).map(u64_json));
             return integer
                 .or(json.is_null().then_some(Json::Null))
-                .ok_or_else(|| decode::refusal(json, value_type));
+                .ok_or_else(|| decode::refusal(&json, value_type));
         }
+        // A text's form is the text.
+        ArrayType::String if json.as_str().is_some_and(|text| !text.contains('\0')) => return Ok(json),
         ArrayType::Float => &ArrayType::Double,
         ArrayType::Char | ArrayType::Enum(_) | ArrayType::Uuid => &ArrayType::String,
         other => other,
     };
-    encode(&decode(json, widest)?)
+    encode(&decode(&json, widest)?)
 }
 
 /// Why text with the character U+0000 is refused.

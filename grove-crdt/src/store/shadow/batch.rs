@@ -12,16 +12,16 @@ use crate::{
     store::{
         chunks, chunks_of_size, dialect,
         schema::{shadow_name, shadow_ref},
-        shadow::{COLUMNS, Content, Seen, Stored, form},
+        shadow::{COLUMNS, Seen, form::Put},
         version::Version,
     },
-    types::{CellKey, Head, Record},
+    types::{Cell, CellKey, Head, Record},
 };
 
 /// Changes to the cells of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    puts: Vec<(Stored, Option<String>)>,
+    puts: Vec<Put>,
     removals: Vec<(String, CellKey)>,
 }
 
@@ -31,26 +31,23 @@ impl Batch {
     }
 
     /// Adds what made `before` into `after`. `via` names, for a cell that is just as a peer sent it, that peer.
-    pub(crate) fn record(
+    pub(crate) fn record<'r>(
         &mut self,
+        table: &Table,
         pk: &str,
         before: &Record,
-        after: &Record,
-        via: impl Fn(&CellKey, &Content) -> Option<String>,
+        after: &'r Record,
+        via: impl Fn(Part<'r>) -> Option<String>,
     ) {
-        let mut put = |key: CellKey, content: Content| {
-            let via = via(&key, &content);
-            let pk = pk.to_owned();
-            self.puts.push((Stored { pk, key, content }, via));
-        };
         if let Some(head) = after.head()
             && before.head() != Some(head)
         {
-            put(CellKey::new("", ""), Content::Head(head.clone()));
+            self.puts.push(Put::head(pk, head, via(Part::Head(head))));
         }
         for (key, cell) in after.cells() {
             if before.cells().get(key) != Some(cell) {
-                put(key.clone(), Content::Cell(cell.clone()));
+                self.puts
+                    .push(Put::cell(table, pk, key, cell, via(Part::Cell(key, cell))));
             }
         }
         for key in before.cells().keys() {
@@ -66,12 +63,7 @@ impl Batch {
     /// To be called right after [`Self::record`]. A record without a head gets a placeholder, which is no part of its state.
     pub(crate) fn claim(&mut self, backend: DbBackend, pk: &str, record: &Record) {
         // The record's own puts are the last ones.
-        let mut puts = self
-            .puts
-            .iter()
-            .rev()
-            .map(|(put, _)| put)
-            .take_while(|put| put.pk == pk);
+        let mut puts = self.puts.iter().rev().take_while(|put| put.pk == pk);
         if !dialect::writers_overlap(backend) || puts.any(|put| put.key.field.is_empty()) {
             return;
         }
@@ -81,13 +73,15 @@ impl Batch {
             birth: None,
         };
         let head = record.head().cloned().unwrap_or_else(placeholder);
-        let stored = Stored {
-            pk: pk.to_owned(),
-            key: CellKey::new("", ""),
-            content: Content::Head(head),
-        };
-        self.puts.push((stored, None));
+        self.puts.push(Put::head(pk, &head, None));
     }
+}
+
+/// What is written of a record.
+#[derive(Clone, Copy)]
+pub(crate) enum Part<'a> {
+    Head(&'a Head),
+    Cell(&'a CellKey, &'a Cell),
 }
 
 /// Writes a batch under one version.
@@ -99,7 +93,7 @@ pub(crate) async fn write<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
     version: Version,
-    batch: &Batch,
+    batch: Batch,
     seen: &Seen,
 ) -> Result<(), Error> {
     remove(conn, table, &batch.removals).await?;
@@ -108,22 +102,21 @@ pub(crate) async fn write<C: ConnectionTrait>(
     if let Some(unchanged) = unchanged(table, version, seen) {
         conflict.action_and_where(unchanged);
     }
-    let rows: Vec<_> = batch
-        .puts
-        .iter()
-        .map(|(stored, via)| form::values(table, stored, version, via.as_deref()))
+    let chunks: Vec<_> = chunks_of_size(&batch.puts, COLUMNS.len(), Put::size)
+        .map(<[Put]>::len)
         .collect();
-    for chunk in chunks_of_size(&rows, COLUMNS.len(), form::size) {
+    let mut puts = batch.puts.into_iter();
+    for count in chunks {
         let mut insert = Query::insert();
         insert.into_table(shadow_ref(table)).columns(COLUMNS);
-        for row in chunk {
-            insert.values_panic(row.clone());
+        for put in puts.by_ref().take(count) {
+            insert.values_panic(put.into_values(version));
         }
         let written = conn
             .execute(insert.on_conflict(conflict.clone()))
             .await?
             .rows_affected();
-        if seen.0.is_some() && usize::try_from(written) != Ok(chunk.len()) {
+        if seen.0.is_some() && usize::try_from(written) != Ok(count) {
             return Err(Error::Contended {
                 table: table.name.clone(),
             });

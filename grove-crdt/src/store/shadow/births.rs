@@ -15,7 +15,7 @@ use crate::{
         shadow::COLUMNS,
         version::Taken,
     },
-    types::{Birth, birth_json, canonical},
+    types::{Birth, birth_text},
 };
 
 /// The columns that are written; `via` stays empty.
@@ -51,7 +51,7 @@ pub(crate) async fn write_births<C: ConnectionTrait>(
     let mut all = Written::None;
     let rows: Vec<_> = births
         .iter()
-        .map(|(pk, birth)| [(*pk).to_owned(), canonical(&birth_json(birth))])
+        .map(|(pk, birth)| [(*pk).to_owned(), birth_text(birth)])
         .collect();
     for chunk in chunks_of_size(&rows, 2, |[pk, state]| pk.len() + state.len() + 16) {
         let given = |column: &'static str| Expr::col(("given", column));

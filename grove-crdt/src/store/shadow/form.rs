@@ -1,56 +1,94 @@
 //! Cells in the form in which they are stored.
 
-use sea_orm::{QueryResult, sea_query::Expr};
+use std::borrow::Cow;
+
+use sea_orm::sea_query::Expr;
 use serde_json::Value as Json;
 
 use crate::{
+    change::Change,
     clock::{Hlc, NodeId},
     entity::Table,
     error::Error,
     store::{
-        shadow::{Content, Stored},
+        outgoing::Plain,
+        shadow::{Content, Stored, raw::Raw},
         version::Version,
     },
     types::{
-        Cell, CellKey, Head, Kind, State, birth_json, canonical, element_key, element_of_key, parse_birth,
+        Cell, CellKey, Head, Kind, State, birth_text, canonical, check_birth, element_key, element_of_key, parse_birth,
         parse_element, parse_totals, tags_json,
     },
 };
 
-/// What a cell is in a row with the columns of [`COLUMNS`](super::COLUMNS).
-pub(super) fn values(table: &Table, stored: &Stored, version: Version, via: Option<&str>) -> [Expr; 10] {
-    let (epoch, hlc, state) = match &stored.content {
-        Content::Head(head) => {
-            let state = head.birth.as_ref().map_or(Json::Null, birth_json);
-            (head.epoch, &head.hlc, canonical(&state))
+/// A cell as it is to be stored.
+#[derive(Debug)]
+pub(super) struct Put {
+    pub pk: String,
+    pub key: CellKey,
+    epoch: u32,
+    hlc: Hlc,
+    state: String,
+    via: Option<String>,
+}
+
+impl Put {
+    pub(super) fn head(pk: &str, head: &Head, via: Option<String>) -> Self {
+        Self {
+            pk: pk.to_owned(),
+            key: CellKey::new("", ""),
+            epoch: head.epoch,
+            hlc: head.hlc.clone(),
+            state: head.birth.as_ref().map_or_else(|| "null".to_owned(), birth_text),
+            via,
         }
-        Content::Cell(cell) => (cell.epoch, &cell.hlc, state_text(table, &stored.key, cell)),
-    };
-    [
-        Expr::val(stored.pk.as_str()),
-        Expr::val(stored.key.field.as_str()),
-        Expr::val(stored.key.cell.as_str()),
-        Expr::val(i64::from(epoch)),
-        Expr::val(hlc.ts),
-        Expr::val(i64::from(hlc.counter)),
-        Expr::val(hlc.node.as_str()),
-        Expr::val(state),
-        version.expr(),
-        Expr::val(via.map(str::to_owned)),
-    ]
+    }
+
+    pub(super) fn cell(table: &Table, pk: &str, key: &CellKey, cell: &Cell, via: Option<String>) -> Self {
+        Self {
+            pk: pk.to_owned(),
+            key: key.clone(),
+            epoch: cell.epoch,
+            hlc: cell.hlc.clone(),
+            state: state_text(table, key, cell),
+            via,
+        }
+    }
+
+    /// The values of a row with the columns of [`COLUMNS`](super::COLUMNS).
+    pub(super) fn into_values(self, version: Version) -> [Expr; 10] {
+        [
+            Expr::val(self.pk),
+            Expr::val(self.key.field),
+            Expr::val(self.key.cell),
+            Expr::val(i64::from(self.epoch)),
+            Expr::val(self.hlc.ts),
+            Expr::val(i64::from(self.hlc.counter)),
+            Expr::val(self.hlc.node.as_str()),
+            Expr::val(self.state),
+            version.expr(),
+            Expr::val(self.via),
+        ]
+    }
+
+    /// About how many bytes it takes in a statement.
+    pub(super) fn size(&self) -> usize {
+        let texts = [&self.pk, &self.key.field, &self.key.cell, &self.state];
+        texts.iter().map(|text| text.len() + 8).sum::<usize>() + 64
+    }
 }
 
 /// A state as text. Of a field this node does not know, it says its kind too.
 fn state_text(table: &Table, key: &CellKey, cell: &Cell) -> String {
     let plain = match &cell.state {
-        State::Lww(value) => value.clone(),
-        State::Counter(totals) => serde_json::to_value(totals).unwrap_or_default(),
+        State::Lww(value) => Cow::Borrowed(value),
+        State::Counter(totals) => Cow::Owned(serde_json::to_value(totals).unwrap_or_default()),
         State::Set(element) => {
             let mut state = serde_json::Map::from_iter([("n".to_owned(), tags_json(element))]);
             if element_of_key(&key.cell).is_none() {
                 state.insert("v".to_owned(), element.value.clone());
             }
-            Json::Object(state)
+            Cow::Owned(Json::Object(state))
         }
     };
     let kind = cell.state.kind();
@@ -61,48 +99,107 @@ fn state_text(table: &Table, key: &CellKey, cell: &Cell) -> String {
     }
 }
 
-/// A cell from a row with the columns of [`COLUMNS`].
-pub(crate) fn parse(table: &Table, pk: String, row: &QueryResult) -> Result<Stored, Error> {
-    let field: String = row.try_get_by_index(1)?;
-    parse_as(table.kind_of(&field), table, pk, row)
+/// Makes cells of rows.
+pub(in crate::store) struct Reader<'a> {
+    table: &'a Table,
+    /// The writer of the last one: mostly that of the next.
+    writer: Option<NodeId>,
 }
 
-/// The same, with the kind that the cell's field is known as.
-pub(in crate::store) fn parse_as(
-    known: Option<Kind>,
-    table: &Table,
-    pk: String,
-    row: &QueryResult,
-) -> Result<Stored, Error> {
-    let corrupt = |detail: String| Error::Corrupt {
-        table: table.name.clone(),
-        pk: pk.clone(),
-        detail,
-    };
-    let key = CellKey::new(row.try_get_by_index::<String>(1)?, row.try_get_by_index::<String>(2)?);
-    let number = |index| -> Result<u32, Error> {
-        let value: i64 = row.try_get_by_index(index)?;
-        u32::try_from(value).map_err(|_| corrupt(format!("{value} is out of range")))
-    };
-    let hlc = Hlc {
-        ts: row.try_get_by_index(4)?,
-        counter: number(5)?,
-        node: NodeId::stored(&row.try_get_by_index::<String>(6)?)?,
-    };
-    let epoch = number(3)?;
-    let text: String = row.try_get_by_index(7)?;
-    let state: Json = serde_json::from_str(&text).map_err(|e| corrupt(e.to_string()))?;
-    let content = if key.field.is_empty() {
-        let birth = match &state {
-            Json::Null => None,
-            state => Some(parse_birth(state).map_err(|bad| corrupt(bad.to_string()))?),
+impl<'a> Reader<'a> {
+    pub(in crate::store) fn new(table: &'a Table) -> Self {
+        Self { table, writer: None }
+    }
+
+    /// The cell that a row with the columns of [`COLUMNS`](super::COLUMNS) has, by what its field is known as.
+    pub(super) fn read(&mut self, row: Raw) -> Result<Stored, Error> {
+        let known = self.known(&row);
+        self.read_as(known, row)
+    }
+
+    /// The same, with the kind that the cell's field is known as.
+    pub(in crate::store) fn read_as(&mut self, known: Option<Kind>, row: Raw) -> Result<Stored, Error> {
+        let plain = self.plain(row)?;
+        self.understand(known, plain)
+    }
+
+    /// The same, as it travels.
+    pub(super) fn read_change(&mut self, row: Raw) -> Result<Change, Error> {
+        let known = self.known(&row);
+        let plain = self.plain(row)?;
+        if plain.travels_as_it_is(known) {
+            if plain.key.field.is_empty() && !plain.state.is_null() {
+                check_birth(&plain.state).map_err(|bad| corrupt(self.table, &plain.pk, bad.to_string()))?;
+            }
+            return Ok(plain.into_change(self.table));
+        }
+        Ok(self.understand(known, plain)?.into_change(self.table))
+    }
+
+    fn known(&self, row: &Raw) -> Option<Kind> {
+        row.field.as_deref().and_then(|field| self.table.kind_of(field))
+    }
+
+    fn plain(&mut self, row: Raw) -> Result<Plain, Error> {
+        let pk = row.pk.unwrap_or_default();
+        let corrupt = |detail: String| corrupt(self.table, &pk, detail);
+        let missing = |column: &str| corrupt(format!("`{column}` is null"));
+        let number = |value: Option<i64>, column| {
+            let value = value.ok_or_else(|| missing(column))?;
+            u32::try_from(value).map_err(|_| corrupt(format!("{value} is out of range")))
         };
-        Content::Head(Head { epoch, hlc, birth })
-    } else {
-        let state = parse_state(known, &key, state).map_err(corrupt)?;
-        Content::Cell(Cell { epoch, hlc, state })
-    };
-    Ok(Stored { pk, key, content })
+        let field = row.field.ok_or_else(|| missing("field"))?;
+        let key = CellKey::new(field, row.cell.ok_or_else(|| missing("cell"))?);
+        let node = row.node_id.ok_or_else(|| missing("node_id"))?;
+        let node = match &self.writer {
+            Some(writer) if writer.as_str() == node => writer.clone(),
+            _ => NodeId::stored(&node)?,
+        };
+        let text = row.state.ok_or_else(|| missing("state"))?;
+        let plain = Plain {
+            key,
+            epoch: number(row.epoch, "epoch")?,
+            hlc: Hlc {
+                ts: row.hlc_ts.ok_or_else(|| missing("hlc_ts"))?,
+                counter: number(row.hlc_counter, "hlc_counter")?,
+                node: node.clone(),
+            },
+            state: serde_json::from_str(&text).map_err(|error| corrupt(error.to_string()))?,
+            pk,
+        };
+        self.writer = Some(node);
+        Ok(plain)
+    }
+
+    fn understand(&self, known: Option<Kind>, plain: Plain) -> Result<Stored, Error> {
+        let Plain {
+            pk,
+            key,
+            epoch,
+            hlc,
+            state,
+        } = plain;
+        let corrupt = |detail: String| corrupt(self.table, &pk, detail);
+        let content = if key.field.is_empty() {
+            let birth = match state {
+                Json::Null => None,
+                state => Some(parse_birth(state).map_err(|bad| corrupt(bad.to_string()))?),
+            };
+            Content::Head(Head { epoch, hlc, birth })
+        } else {
+            let state = parse_state(known, &key, state).map_err(corrupt)?;
+            Content::Cell(Cell { epoch, hlc, state })
+        };
+        Ok(Stored { pk, key, content })
+    }
+}
+
+fn corrupt(table: &Table, pk: &str, detail: String) -> Error {
+    Error::Corrupt {
+        table: table.name.clone(),
+        pk: pk.to_owned(),
+        detail,
+    }
 }
 
 fn parse_state(known: Option<Kind>, key: &CellKey, state: Json) -> Result<State, String> {
@@ -131,14 +228,4 @@ pub(in crate::store) fn tagged(state: Json) -> Option<(Kind, Json)> {
     };
     let (tag, state) = map.into_iter().next()?;
     Some((tag.strip_prefix('$')?.parse().ok()?, state))
-}
-
-/// About how many bytes a row's values take in a statement.
-pub(super) fn size(row: &[Expr; 10]) -> usize {
-    row.iter()
-        .map(|value| match value {
-            Expr::Value(sea_orm::Value::String(Some(text))) => text.len() + 8,
-            _ => 8,
-        })
-        .sum()
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod births;
 mod form;
+mod raw;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,11 +12,13 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, Query, SelectStatement, UnionType},
 };
 
-pub(crate) use batch::{Batch, remove, write};
+pub(crate) use batch::{Batch, Part, remove, write};
 pub(crate) use births::{Written, can_be_written, write_births};
-pub(in crate::store) use form::{parse_as, tagged};
+pub(in crate::store) use form::{Reader, tagged};
+pub(in crate::store) use raw::{Raw, fetch};
 
 use crate::{
+    change::Change,
     clock::{Hlc, NodeId},
     entity::{Registry, Table},
     error::Error,
@@ -99,23 +102,24 @@ async fn load<C: ConnectionTrait>(
     let mut parts: HashMap<String, (Option<Head>, BTreeMap<CellKey, Cell>)> =
         pks.iter().map(|pk| (pk.clone(), Default::default())).collect();
     let (mut newest, mut seen, mut any_parked) = (0, Seen::default(), None);
+    let mut reader = Reader::new(table);
     for (index, chunk) in chunks(pks, 1).enumerate() {
         let mut query = select(table);
-        query.and_where(Expr::col("pk").is_in(chunk.iter().map(String::as_str)));
+        query.and_where(dialect::is_one_of(backend, Expr::col("pk"), chunk));
         lock(&mut query, backend);
         if index == 0
             && let Some(circumstances) = circumstances(registry, backend)
         {
             query.union(UnionType::All, circumstances);
         }
-        for row in conn.query_all(&query).await? {
-            let Some(pk) = row.try_get_by_index::<Option<String>>(0)? else {
-                any_parked = Some(row.try_get_by_index::<i64>(3)? > 0);
-                newest = row.try_get_by_index::<Option<i64>>(8)?.unwrap_or_default();
-                seen = Seen(row.try_get_by_index(7)?);
+        for row in fetch(conn, &query).await? {
+            if row.pk.is_none() {
+                any_parked = Some(row.epoch > Some(0));
+                newest = row.version.unwrap_or_default();
+                seen = Seen(row.state);
                 continue;
-            };
-            let stored = form::parse(table, pk, &row)?;
+            }
+            let stored = reader.read(row)?;
             let record = parts.entry(stored.pk).or_default();
             match stored.content {
                 Content::Head(head) if head.epoch == 0 => {}
@@ -174,11 +178,11 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Versioned {
     pub version: i64,
     pub via: Option<String>,
-    pub stored: Stored,
+    pub change: Change,
 }
 
-/// The first `limit` cells after a place and below a version, in the order of version and key, but for those that came
-/// from `not_via`.
+/// The first `limit` cells after a place and below a version, by version and key, but for those that came from `not_via`;
+/// in no particular order.
 pub(crate) async fn page<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
@@ -211,13 +215,14 @@ pub(crate) async fn page<C: ConnectionTrait>(
         query.order_by(column, sea_orm::Order::Asc);
     }
     query.limit(limit as u64);
-    let rows = conn.query_all(&query).await?;
-    rows.iter()
-        .map(|row| {
+    let rows = fetch(conn, &query).await?;
+    let mut reader = Reader::new(table);
+    rows.into_iter()
+        .map(|mut row| {
             Ok(Versioned {
-                version: row.try_get_by_index(8)?,
-                via: row.try_get_by_index(9)?,
-                stored: form::parse(table, row.try_get_by_index(0)?, row)?,
+                version: row.version.unwrap_or_default(),
+                via: row.via.take(),
+                change: reader.read_change(row)?,
             })
         })
         .collect()
