@@ -26,8 +26,8 @@ pub(crate) fn among(backend: DbBackend, columns: Vec<Expr>, tuples: Vec<Vec<Expr
     Expr::tuple(columns).binary(BinOper::In, Expr::cust_with_exprs(format!("(VALUES {places})"), tuples))
 }
 
-/// Tuples that follow each other and differ in their last value only are put together: MariaDB takes a time that grows with
-/// the square of a list of tuples to find out what to look for.
+/// Tuples that follow each other and differ in their last value only are put together: MariaDB can take far longer to plan a
+/// long list of tuples than to read what they name.
 fn among_by_beginning(columns: &[Expr], tuples: Vec<Vec<Expr>>) -> Expr {
     let mut groups: Vec<(Vec<Expr>, Vec<Expr>)> = Vec::new();
     for mut tuple in tuples {
