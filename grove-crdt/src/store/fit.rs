@@ -14,12 +14,10 @@ use crate::store::catalog::Storage;
 /// Whether a column holds every value of its type as it is, nulls included: what [`is_exact`] would say of each.
 pub(super) fn holds_all(backend: DbBackend, value_type: &ArrayType, storage: &Storage) -> bool {
     match (backend, Class::of(value_type)) {
-        // A `f32` has fewer digits than what is recorded may have.
-        (_, Class::Float | Class::Decimal | Class::Time) => false,
+        // A `f32` has fewer digits than what is recorded may have, and a UUID may be recorded in upper case.
+        (_, Class::Float | Class::Decimal | Class::Time | Class::Uuid) => false,
         (DbBackend::Sqlite, _) => in_sqlite(value_type, Affinity::of(&storage.data_type), &Json::Bool(true)),
-        (DbBackend::Postgres, Class::Integer | Class::Bytes | Class::Uuid) => {
-            in_postgres(value_type, storage, &Json::Bool(true))
-        }
+        (DbBackend::Postgres, Class::Integer | Class::Bytes) => in_postgres(value_type, storage, &Json::Bool(true)),
         (DbBackend::Postgres, Class::Text) => storage.data_type == "text",
         (DbBackend::MySql, Class::Integer) => in_mysql(value_type, storage, &Json::Bool(true)),
         _ => false,
