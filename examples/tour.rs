@@ -1,4 +1,5 @@
-//! The examples do what the README says: a server, a node that goes offline and comes back, and two who see each other.
+//! The examples do what the README says: two nodes that edit apart, a server, a node that goes offline and comes back, and two
+//! who see each other.
 
 use std::{
     path::{Path, PathBuf},
@@ -216,4 +217,46 @@ async fn two_see_each_other() {
     ada.prints("presence-Grace is at line 42 (Grace)").await;
     drop(grace);
     ada.prints("presence-Grace left").await;
+}
+
+/// Runs the quickstart and returns what it printed.
+async fn quickstart(dir: &Path) -> String {
+    let output = Command::new(example("quickstart")).arg("--dir").arg(dir).output().await;
+    let output = output.expect("it runs");
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
+    stdout
+}
+
+#[track_caller]
+fn has(stdout: &str, times: usize, line: &str) {
+    let found = stdout.lines().filter(|printed| printed.contains(line)).count();
+    assert_eq!(found, times, "times that {line:?} is in\n{stdout}");
+}
+
+#[tokio::test]
+async fn two_runs_on_the_same_files_converge() {
+    let dir = tempfile::tempdir().expect("a directory");
+
+    let first = quickstart(dir.path()).await;
+    has(&first, 1, "before: pulled=1 pushed=0 merged=1 conflicts=0");
+    has(&first, 1, "apart:  cloud 3, edge 5");
+    has(&first, 1, "after:  pulled=4 pushed=4 merged=4 conflicts=1");
+    has(&first, 1, "CRDT State for documents[doc-1]");
+    has(&first, 1, "view_count (counter): 8 [cloud: +3 -0] [edge: +5 -0]");
+    has(&first, 1, r#"tags (set): ["crdt", "run-1"]"#);
+    has(&first, 2, "doc-1      8 Hello from the edge, run 1");
+    has(&first, 2, "cloud-1    0 Written in the cloud");
+    has(&first, 2, "edge-1     0 Written at the edge");
+    has(&first, 1, "the tables are equal");
+
+    let second = quickstart(dir.path()).await;
+    // Nothing is sent again: the edge remembers how far it had come.
+    has(&second, 1, "before: pulled=0 pushed=0 merged=0 conflicts=0");
+    has(&second, 1, "apart:  cloud 11, edge 13");
+    has(&second, 1, "view_count (counter): 16 [cloud: +6 -0] [edge: +10 -0]");
+    has(&second, 2, "doc-1     16 Hello from the edge, run 2");
+    has(&second, 2, "cloud-1    0 Written in the cloud");
+    has(&second, 2, "edge-2     0 Written at the edge");
+    has(&second, 1, "the tables are equal");
 }

@@ -23,7 +23,6 @@ mod migrations;
 mod notes;
 mod open;
 mod presence;
-mod quickstart;
 mod schemas;
 mod servers;
 mod service;

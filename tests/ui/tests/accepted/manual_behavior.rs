@@ -34,5 +34,3 @@ mod document {
         }
     }
 }
-
-fn main() {}

@@ -168,5 +168,3 @@ mod local {
         Calm,
     }
 }
-
-fn main() {}

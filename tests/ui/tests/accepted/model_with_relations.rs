@@ -67,5 +67,3 @@ async fn nested<C: ConnectionTrait + TransactionTrait>(db: &C) -> Result<(), DbE
     .await?;
     post::ActiveModel::increment_likes(db, row.id, 5).await
 }
-
-fn main() {}

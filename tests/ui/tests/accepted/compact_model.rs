@@ -59,5 +59,3 @@ mod revision {
         }
     }
 }
-
-fn main() {}

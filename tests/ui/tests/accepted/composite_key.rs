@@ -40,5 +40,3 @@ use sea_orm::{DatabaseConnection, DbErr};
 async fn play(db: &DatabaseConnection) -> Result<(), DbErr> {
     play_count::ActiveModel::increment_plays(db, (1, 2), 1).await
 }
-
-fn main() {}

@@ -40,9 +40,9 @@ fn spawnable(db: &DatabaseConnection, replica: &grove_crdt::Replica) {
     is_send(Model::merge_remote(replica, &[]));
 }
 
-fn main() {
+#[test]
+fn values_made_anew_remember_no_operations() {
     assert_eq!(Entity::fields().len(), 5);
-    // Values made anew remember no operations.
     let tags = OrSet::from([String::from("crdt")]);
     let active = ActiveModel {
         view_count: Set(1),

@@ -1,7 +1,11 @@
-//! `crate = "…"`: nothing in the generated code may still name `::grove_crdt`, which here is a module that has none of
+//! `crate = "…"`: nothing in the generated code may still name `::grove_crdt`, which here is a crate that has none of
 //! what it needs.
 
+// Nothing uses the entities.
+#![allow(dead_code)]
+
 pub extern crate grove_crdt as renamed;
+extern crate std as grove_crdt;
 
 mod reexported {
     pub mod deep {
@@ -47,5 +51,3 @@ mod bare_path {
         pub title: String,
     }
 }
-
-fn main() {}

@@ -1,6 +1,6 @@
 //! A model that only its module sees; its generated methods are as private, and unused without a warning.
 
-#![deny(warnings)]
+#![deny(warnings, dead_code)]
 
 mod document {
     use grove_crdt::Crdt;
@@ -20,5 +20,3 @@ mod document {
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub(crate) enum Relation {}
 }
-
-fn main() {}

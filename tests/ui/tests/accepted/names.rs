@@ -44,9 +44,9 @@ async fn count(db: &DatabaseConnection) -> Result<(), DbErr> {
     document::ActiveModel::increment_yield(db, String::from("doc-1"), -5).await
 }
 
-fn main() {
+#[test]
+fn every_field_but_the_ignored_one_is_known() {
     use grove_crdt::CrdtEntity as _;
 
-    // All but the ignored one.
     assert_eq!(document::Entity::fields().len(), 8);
 }

@@ -15,5 +15,3 @@ mod document {
         pub title: String,
     }
 }
-
-fn main() {}
