@@ -87,6 +87,9 @@ url=$(cat "$scratch/url")
 host=${url#http://}
 port=${host#*:}
 
+# The seconds of processor time that it has taken.
+busy() { awk -v per_second="$(getconf CLK_TCK)" '{ print int(($14 + $15) / per_second) }' "/proc/$process/stat"; }
+
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$process/status"; }
 
 until=$((SECONDS + seconds))
@@ -96,6 +99,7 @@ going() { [ "$SECONDS" -lt "$until" ]; }
 streams() {
   while going; do
     curl -sN --max-time 0.3 -H "authorization: Bearer edge-$1" "$url/open/stream?tables=documents" -o /dev/null || true
+    curl -sI --max-time 0.3 "$url/open/pull" -o /dev/null || true
     exec 3<>"/dev/tcp/127.0.0.1/$port" || continue
     printf 'GET /open/stream?tables=documents HTTP/1.1\r\nhost: x\r\nauthorization: Bearer edge-%s\r\n\r\n' "$1" >&3 || true
     sleep 0.5
@@ -137,10 +141,12 @@ sync=$!
 children+=("$open" "$sync")
 
 samples=()
+works=()
 while going; do
   sleep 0.5
   kill -0 "$process" 2>/dev/null || fail "the server has ended"
   samples+=("$(rss)")
+  works+=("$(busy)")
 done
 wait "$open" || fail "$(cat "$scratch/open")"
 wait "$sync" || fail "$(cat "$scratch/sync")"
@@ -166,5 +172,6 @@ if grep -h '^500' "$scratch/open" "$scratch/sync"; then fail "it said that it wa
 grep -q '^answered 200' "$scratch/open" || fail "nothing was answered"
 [ "$(curl -s -o /dev/null -w '%{http_code}' "$url/sync/health")" = 200 ] || fail "it is not well"
 "$server" check "$scratch" "$url" || fail "what it holds can't be pulled"
+[ "${works[-1]}" -gt "${works[2 * third]}" ] || fail "there was nothing left to do long before the end: this shows nothing"
 [ "$end" -le $((warm + allowed)) ] || fail "it has grown by $(((end - warm) / 1024)) MiB since the second third"
 echo "passed"

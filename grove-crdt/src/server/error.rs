@@ -135,6 +135,12 @@ impl ErrorAnswer {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message).retry_after(BUSY_RETRY)
     }
 
+    pub(super) fn no_turn(timeout: Duration) -> Self {
+        let message =
+            format!("other large bodies have been ahead for {timeout:?}; nothing was done, so ask again later");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, BUSY, message).retry_after(BUSY_RETRY)
+    }
+
     /// Logs the cause, and tells no more of it than that it can pass.
     fn database_busy(cause: &(dyn StdError + 'static)) -> Self {
         tracing::warn!(cause, "a sync request had to wait for too long");

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    server::{SyncServer, encoding::Encoding, error::ErrorAnswer, json},
+    server::{SyncServer, encoding::Encoding, error::ErrorAnswer, json, turns::Turn},
     sync::{PROTOCOL_HEADER, PROTOCOL_VERSION, Peer},
 };
 
@@ -40,6 +40,8 @@ impl FromRequestParts<SyncServer> for Caller {
 pub(super) struct Incoming<T> {
     pub peer: Peer,
     pub request: T,
+    /// To be kept for as long as the request is.
+    pub turn: Turn,
 }
 
 impl<T: DeserializeOwned + Send> FromRequest<SyncServer> for Incoming<T> {
@@ -73,8 +75,9 @@ async fn take<T: DeserializeOwned>(
         .await
         .map_err(|_| ErrorAnswer::read_timeout(limits.read_timeout))??;
     let text = encoding.decode(body, limits.body)?;
+    let turn = server.turns().take(text.len()).await?;
     let request = json::read(&text, limits.values)?;
-    Ok(Incoming { peer, request })
+    Ok(Incoming { peer, request, turn })
 }
 
 /// Names the peer of a request that speaks this version of the protocol.

@@ -16,6 +16,7 @@ pub struct Limits {
     pub(super) body: usize,
     pub(super) values: usize,
     pub(super) changes: usize,
+    pub(super) large_bodies: usize,
     pub(super) streams: usize,
     pub(super) streams_per_peer: usize,
     pub(super) request_rate: Option<Rate>,
@@ -27,14 +28,15 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Bodies of 8 MiB and 500,000 JSON values, pushes of 10,000 changes, pages of 1,000 changes and of 10,000 when asked for,
-    /// 1,000 streams and 16 of one peer, 100 requests of one peer a second and 200 at once, one failed authentication a second
+    /// Bodies of 8 MiB and 500,000 JSON values, 8 large ones at once, pushes of 10,000 changes, pages of 1,000 changes and of
+    /// 10,000 when asked for, 1,000 streams and 16 of one peer, 100 requests of one peer a second and 200 at once, one failed authentication a second
     /// and 60 at once, 30 seconds to read a request and 60 to answer it.
     fn default() -> Self {
         Self {
             body: 8 << 20,
             values: 500_000,
             changes: 10_000,
+            large_bodies: 8,
             streams: 1_000,
             streams_per_peer: 16,
             request_rate: Some(Rate::per_second(100).burst(200)),
@@ -64,6 +66,14 @@ impl Limits {
     /// The largest number of changes taken in one push.
     pub fn changes_per_push(mut self, changes: usize) -> Self {
         self.changes = changes;
+        self
+    }
+
+    /// How many bodies of more than 64 KiB are made into values at once, and answered; 0 counts as 1. The others wait as text,
+    /// for as long as an answer may take. Values take several times as much memory as their text, so it is this that bounds what
+    /// all peers together can take.
+    pub fn large_bodies(mut self, bodies: usize) -> Self {
+        self.large_bodies = bodies.max(1);
         self
     }
 

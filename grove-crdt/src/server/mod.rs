@@ -71,6 +71,7 @@ mod router;
 mod running;
 mod stream;
 mod streams;
+mod turns;
 
 pub use auth::{AllowAnonymous, AuthError, Authenticator};
 pub use bearer::BearerTokens;

@@ -13,10 +13,13 @@ use crate::{
 /// `POST /presence`
 pub(super) async fn tell(
     State(server): State<SyncServer>,
-    Incoming { peer, request }: Incoming<PresenceRequest>,
+    Incoming { peer, request, turn }: Incoming<PresenceRequest>,
 ) -> Result<Json<PresenceResponse>, ErrorAnswer> {
     let replica = server.replica().clone();
-    let telling = async move { respond::presence(&replica, &peer, &request).await };
+    let telling = async move {
+        let _turn = turn;
+        respond::presence(&replica, &peer, &request).await
+    };
     Ok(Json(server.running().to_the_end(telling).await?))
 }
 

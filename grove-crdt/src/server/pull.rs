@@ -8,14 +8,21 @@ use crate::{
 /// `POST /pull`
 pub(super) async fn pull(
     State(server): State<SyncServer>,
-    Incoming { peer, mut request }: Incoming<PullRequest>,
+    Incoming {
+        peer,
+        mut request,
+        turn,
+    }: Incoming<PullRequest>,
 ) -> Result<Json<PullResponse>, ErrorAnswer> {
     if request.limit == Some(0) {
         return Err(ErrorAnswer::bad_request("a page of no changes would never end"));
     }
     request.limit = Some(server.limits().page_for(request.limit));
     let (replica, name) = (server.replica().clone(), peer.name.clone());
-    let pull = async move { respond::pull(&replica, &peer, &request).await };
+    let pull = async move {
+        let _turn = turn;
+        respond::pull(&replica, &peer, &request).await
+    };
     let answer = server.running().to_the_end(pull).await?;
     tracing::debug!(
         peer = name,

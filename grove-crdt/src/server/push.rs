@@ -8,7 +8,7 @@ use crate::{
 /// `POST /push`
 pub(super) async fn push(
     State(server): State<SyncServer>,
-    Incoming { peer, request }: Incoming<PushRequest>,
+    Incoming { peer, request, turn }: Incoming<PushRequest>,
 ) -> Result<Json<PushResponse>, ErrorAnswer> {
     let (changes, limit) = (request.changes.len(), server.limits().changes);
     if changes > limit {
@@ -17,7 +17,10 @@ pub(super) async fn push(
         )));
     }
     let (replica, name) = (server.replica().clone(), peer.name.clone());
-    let push = async move { respond::push(&replica, &peer, &request).await };
+    let push = async move {
+        let _turn = turn;
+        respond::push(&replica, &peer, &request).await
+    };
     let answer = server.running().to_the_end(push).await?;
     tracing::debug!(
         peer = name,

@@ -24,6 +24,7 @@ use crate::{
         running::{self, Running},
         stream::stream,
         streams::Streams,
+        turns::Turns,
     },
     sync::Peer,
 };
@@ -37,6 +38,7 @@ struct Inner {
     door: Door,
     running: Running,
     streams: Streams,
+    turns: Turns,
     limits: Limits,
     cors: Option<CorsLayer>,
     keep_alive: Duration,
@@ -72,6 +74,7 @@ impl SyncServer {
         Self(Arc::new(Inner {
             door: Door::new(authenticator, &limits),
             streams: Streams::new(&limits, &running),
+            turns: Turns::new(&limits),
             replica,
             running,
             limits,
@@ -153,6 +156,11 @@ impl SyncServer {
     /// Cancelled when the server is to end; streams end then.
     pub(super) fn shutdown_token(&self) -> &CancellationToken {
         self.0.running.shutdown()
+    }
+
+    /// Whose turn it is, of large bodies.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     /// The streams that are open.

@@ -138,6 +138,14 @@ pub(super) fn of_work(limits: &Limits) -> Told {
     )
 }
 
+/// What a request with a body is told that takes too long, or whose turn does not come.
+pub(super) fn of_posted_work(limits: &Limits) -> Told {
+    Told {
+        when: "the answer takes too long, and what was begun goes on; or the body is large, and others have been ahead",
+        ..of_work(limits)
+    }
+}
+
 /// The answers to these errors, by their status.
 pub(super) fn responses(told: Vec<Told>) -> impl Iterator<Item = (String, Response)> {
     let mut by_status: BTreeMap<u16, Vec<Told>> = BTreeMap::new();

@@ -253,7 +253,7 @@ fn posted_errors(limits: &Limits) -> Vec<Told> {
     let mut told = errors::of_callers();
     told.extend(errors::of_bodies(limits));
     told.extend(errors::of_nodes());
-    told.push(errors::of_work(limits));
+    told.push(errors::of_posted_work(limits));
     told
 }
 

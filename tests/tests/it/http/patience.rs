@@ -68,6 +68,46 @@ async fn what_takes_too_long_is_answered_and_goes_on() {
 }
 
 #[apply(on_each_database!)]
+async fn large_bodies_take_turns_and_small_ones_do_not_wait_for_them() {
+    let cloud = notes::replica("cloud").await;
+    let stop = CancellationToken::new();
+    let limits = Limits::default().large_bodies(1);
+    let server = SyncServer::builder(&cloud)
+        .limits(limits.answer_timeout(Duration::from_millis(500)))
+        .shutdown(stop.clone())
+        .allow_anonymous()
+        .build();
+    let url = serve(server.router()).await;
+    let small = || {
+        let body = json!({ "node_id": "edge", "replica_id": "edge-database", "topics": { "here": 1 } });
+        Answer::to(request(&format!("{url}/presence")).body(body.to_string()))
+    };
+    // Whose the node id is, is written down when it is first heard of.
+    assert_eq!(small().await.status, 200);
+    let tx = hold(&cloud).await;
+    let large = |title: &str| {
+        let body = push_of(title).to_string() + &" ".repeat(100_000);
+        Answer::to(request(&format!("{url}/push")).body(body))
+    };
+
+    // It has its turn until it is merged, though its asker was answered before.
+    large("the first").await.is_error(503, "busy");
+    let behind = large("the second").await;
+    behind.is_error(503, "busy");
+    assert_eq!(behind.retry_after(), Some(10));
+    let message = behind.body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("large bodies"), "{message}");
+    assert_eq!(small().await.status, 200);
+
+    tx.commit().await.unwrap();
+    while large("the first").await.status != 200 {}
+    stop.cancel();
+    server.drained().await;
+    // The second was never looked at.
+    assert_eq!(notes::title(&cloud, "held").await.as_deref(), Some("the first"));
+}
+
+#[apply(on_each_database!)]
 async fn a_push_goes_on_when_its_asker_is_gone() {
     let cloud = notes::replica("cloud").await;
     let stop = CancellationToken::new();
