@@ -20,11 +20,13 @@ use crate::{
         effect::{Changed, FieldChange, Pending, field_value},
         lock::lock,
         materialise::{Wanted, materialise},
-        parking, shown,
+        parking,
+        shown::{self, Doubtful},
     },
     store::{
         inexact::Inexact,
-        parked, progress, row, shadow,
+        parked, progress, row,
+        shadow::{self, Extent},
         version::{Numbering, Taken},
     },
     types::{Kind, Record, is_same},
@@ -233,15 +235,20 @@ async fn record_rows(
     rows: Vec<(String, Row)>,
     report: &mut AdoptReport,
 ) -> Result<bool, Error> {
-    let pks: Vec<_> = rows.iter().map(|(pk, _)| pk.clone()).collect();
+    let records = Extent::whole(rows.iter().map(|(pk, _)| pk.clone()));
     // The rows are locked already.
     let taken = core.numbering.take(tx, Taken::Not).await?;
-    let loaded = shadow::read_to_write(tx, &core.registry, table, &pks).await?;
+    let loaded = shadow::read_to_write(tx, &core.registry, table, &records).await?;
     let parked = parked_keys(tx, table).await?;
     let at = core.clock.tick(newest_clock(&loaded.records).as_ref());
-    let known = rows
-        .iter()
-        .filter_map(|(pk, row)| Some((pk, loaded.records.get(pk)?, row)));
+    let known = rows.iter().filter_map(|(pk, row)| {
+        Some(Doubtful {
+            pk,
+            record: loaded.records.get(pk)?,
+            row,
+            with_sets: true,
+        })
+    });
     let shown = shown::notes_on(core, tx, table, known).await?;
     let mut batch = shadow::Batch::default();
     let mut wanted = Vec::new();
@@ -264,6 +271,7 @@ async fn record_rows(
                     pk: pk.clone(),
                     record: after.clone(),
                     fields: None,
+                    sets: None,
                     waited: false,
                 });
             }
@@ -350,7 +358,7 @@ async fn record_missing(
         .iter()
         .map(|pk| key::parse(table, pk))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut locked = lock(core, tx, &BTreeMap::from([(table.name.clone(), pks)])).await?;
+    let mut locked = lock(core, tx, &BTreeMap::from([(table.name.clone(), Extent::whole(pks))])).await?;
     let Some(records) = locked.tables.remove(&table.name) else {
         return Ok(0);
     };

@@ -16,16 +16,17 @@ use crate::{
         Core,
         apply::{apply, birth_of},
         effect::{Effect, Pending, field_value},
+        extent,
         session::Session,
-        shown,
+        shown::{self, Doubtful},
     },
     store::{
         inexact::{self, Inexact},
         row,
-        shadow::{self, Seen, Written},
+        shadow::{self, Extent, Seen, Written},
         version::{Numbering, Taken},
     },
-    types::Record,
+    types::{Kind, Record},
 };
 
 /// A table's share of a transaction, in key order.
@@ -37,6 +38,8 @@ struct Share {
 /// A share, and what is known of its rows.
 struct Loaded {
     share: Share,
+    /// How much of each record there is.
+    extents: BTreeMap<String, Extent>,
     records: HashMap<String, Record>,
     seen: Seen,
     shown: Inexact,
@@ -77,22 +80,40 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     let mut loaded = Vec::new();
     let (mut newest, mut any_parked) = (0, None);
     for mut share in read {
-        let pks: Vec<_> = share.rows.keys().cloned().collect();
-        let records = shadow::read_to_write(tx, &core.registry, &share.table, &pks).await?;
+        let mut extents = share.extents(core);
+        let mut records = shadow::read_to_write(tx, &core.registry, &share.table, &extents).await?;
+        // A record that lives only from now on is made from all that there is.
+        let alive = |pk: &str| records.records.get(pk).is_some_and(Record::is_alive);
+        let partly = extents.iter().filter(|(pk, extent)| !extent.is_whole() && !alive(pk));
+        let rest = Extent::whole(partly.map(|(pk, _)| pk.clone()));
+        if !rest.is_empty() {
+            let whole = shadow::read_to_write(tx, &core.registry, &share.table, &rest).await?;
+            records.records.extend(whole.records);
+            extents.extend(rest);
+        }
         read_missing_rows(tx, &mut share, &records.records).await?;
         newest = newest.max(records.newest);
         any_parked = any_parked.or(records.any_parked);
         let shown = if core.may_have_parked() {
             // All there are: what was noted of a row that waits may hold no longer.
+            let pks: Vec<_> = share.rows.keys().cloned().collect();
             inexact::load(tx, &share.table, &pks).await?
         } else {
             let changed = share.rows.iter().filter(|(_, pending)| pending.changed.is_some());
-            let rows = changed.filter_map(|(pk, pending)| Some((pk, records.records.get(pk)?, pending.row.as_ref()?)));
+            let rows = changed.filter_map(|(pk, pending)| {
+                Some(Doubtful {
+                    pk,
+                    record: records.records.get(pk)?,
+                    row: pending.row.as_ref()?,
+                    with_sets: extents.get(pk).is_some_and(Extent::is_whole),
+                })
+            });
             shown::notes_on(core, tx, &share.table, rows).await?
         };
         loaded.push(Loaded {
             shown,
             share,
+            extents,
             records: records.records,
             seen: records.seen,
         });
@@ -118,6 +139,24 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     }
     session.log().is_flushed(count, changed, wrote.then_some(taken));
     Ok(())
+}
+
+impl Share {
+    /// How much has to be read of its records. Of rows that may be parked, all: what was noted of them holds for all.
+    fn extents(&self, core: &Core) -> BTreeMap<String, Extent> {
+        let any_parked = core.may_have_parked();
+        let of = |pending: &Pending| {
+            if any_parked {
+                Extent::Whole
+            } else {
+                extent::of_pending(&self.table, pending)
+            }
+        };
+        self.rows
+            .iter()
+            .map(|(pk, pending)| (pk.clone(), of(pending)))
+            .collect()
+    }
 }
 
 /// Writes a share that is nothing but new rows. When it is not, or not all were written, their records have to be read.
@@ -182,7 +221,11 @@ async fn read_missing_rows(
 /// What is to be written to the shadow; and the fields, with the keys of their rows, that no longer show what was noted.
 fn batch(backend: DbBackend, loaded: &Loaded, at: &Hlc) -> Result<(shadow::Batch, Vec<(String, String)>), Error> {
     let Loaded {
-        share, records, shown, ..
+        share,
+        extents,
+        records,
+        shown,
+        ..
     } = loaded;
     let mut batch = shadow::Batch::default();
     let mut outdated = Vec::new();
@@ -197,7 +240,11 @@ fn batch(backend: DbBackend, loaded: &Loaded, at: &Hlc) -> Result<(shadow::Batch
             batch.claim(backend, pk, &after);
         }
         let noted = shown.fields(pk);
-        let over = noted.filter(|field| !is_still_shown(&share.table, pk, &after, pending, shown, field));
+        let whole = extents.get(pk).is_some_and(Extent::is_whole);
+        let over = noted.filter(|field| {
+            let is_known = whole || share.table.kind_of(field) != Some(Kind::Set);
+            is_known && !is_still_shown(&share.table, pk, &after, pending, shown, field)
+        });
         outdated.extend(over.map(|field| (pk.clone(), field.clone())));
     }
     Ok((batch, outdated))

@@ -16,7 +16,7 @@ use crate::{
     replica::{Core, materialise::parents_first},
     store::{
         dialect, row,
-        shadow::{self, Seen},
+        shadow::{self, Extent, Seen},
         version::{Numbering, Taken, Version},
     },
     types::Record,
@@ -30,9 +30,14 @@ pub(super) struct Locked {
     pub tables: BTreeMap<String, LockedTable>,
 }
 
+/// What is to be locked: by table, how much of which records.
+pub(super) type Asked = BTreeMap<String, BTreeMap<String, Extent>>;
+
 /// Those of one table.
 pub(super) struct LockedTable {
     pub records: HashMap<String, Record>,
+    /// The keys of those that were not read as a whole.
+    partly: BTreeSet<String>,
     pub seen: Seen,
     /// The keys under which there is a row; unknown where writers queue.
     there: Option<BTreeSet<String>>,
@@ -43,37 +48,50 @@ impl LockedTable {
     pub(super) fn is_without_row(&self, pk: &str) -> bool {
         self.there.as_ref().is_some_and(|there| !there.contains(pk))
     }
+
+    /// Whether only what was asked for is known of the record's sets.
+    pub(super) fn is_partial(&self, pk: &str) -> bool {
+        self.partly.contains(pk)
+    }
+
+    async fn read_the_rest(&mut self, core: &Core, tx: &DatabaseTransaction, table: &Table) -> Result<(), Error> {
+        let rest = Extent::whole(std::mem::take(&mut self.partly));
+        if !rest.is_empty() {
+            let whole = shadow::read_to_write(tx, &core.registry, table, &rest).await?;
+            self.records.extend(whole.records);
+        }
+        Ok(())
+    }
 }
 
-/// Locks records, given by their tables' names and their keys.
+/// Locks records. When rows are parked, they are read as a whole in any case: one that waits lacks more than what changes
+/// now.
 ///
 /// # Errors
 ///
 /// A key that is none; a row that appeared in between ([`Error::Contended`]); a failing database.
-pub(super) async fn lock(
-    core: &Core,
-    tx: &DatabaseTransaction,
-    pks: &BTreeMap<String, Vec<String>>,
-) -> Result<Locked, Error> {
+pub(super) async fn lock(core: &Core, tx: &DatabaseTransaction, asked: &Asked) -> Result<Locked, Error> {
     let mut rows = BTreeMap::new();
     if !dialect::has_one_writer(tx.get_database_backend()) {
         let catalog = core.catalog(tx).await?;
         // As deletes do that take children along.
-        for name in parents_first(&catalog, pks.keys().map(String::as_str).collect()) {
-            let there = there(tx, core.registry.require(&name)?, &pks[&name]).await?;
+        for name in parents_first(&catalog, asked.keys().map(String::as_str).collect()) {
+            let there = there(tx, core.registry.require(&name)?, asked[&name].keys()).await?;
             rows.insert(name, there);
         }
     }
     let taken = core.numbering.take(tx, Taken::Not).await?;
     let (mut newest, mut any_parked) = (0, None);
     let mut tables = BTreeMap::new();
-    for (name, pks) in pks {
+    for (name, records) in asked {
         let table = core.registry.require(name)?;
-        let loaded = shadow::read_to_write(tx, &core.registry, table, pks).await?;
+        let loaded = shadow::read_to_write(tx, &core.registry, table, records).await?;
         newest = newest.max(loaded.newest);
         any_parked = any_parked.or(loaded.any_parked);
+        let partly = records.iter().filter(|(_, extent)| !extent.is_whole());
         let locked = LockedTable {
             records: loaded.records,
+            partly: partly.map(|(pk, _)| pk.clone()).collect(),
             seen: loaded.seen,
             there: rows.remove(name),
         };
@@ -83,6 +101,11 @@ pub(super) async fn lock(
         tables.insert(name.clone(), locked);
     }
     core.look_for_parked(tx, any_parked).await?;
+    if core.may_have_parked() {
+        for (name, locked) in &mut tables {
+            locked.read_the_rest(core, tx, core.registry.require(name)?).await?;
+        }
+    }
     Ok(Locked {
         version: Numbering::after(taken, newest),
         tables,
@@ -90,8 +113,12 @@ pub(super) async fn lock(
 }
 
 /// The keys under which there are rows, which are locked now.
-async fn there(tx: &DatabaseTransaction, table: &Table, pks: &[String]) -> Result<BTreeSet<String>, Error> {
-    let keys = pks.iter().map(|pk| key::parse(table, pk));
+async fn there<'a>(
+    tx: &DatabaseTransaction,
+    table: &Table,
+    pks: impl IntoIterator<Item = &'a String>,
+) -> Result<BTreeSet<String>, Error> {
+    let keys = pks.into_iter().map(|pk| key::parse(table, pk));
     let keys = keys.collect::<Result<Vec<_>, _>>()?;
     Ok(row::read(tx, table, &keys).await?.into_keys().collect())
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, TransactionTrait as _, Value};
+use serde_json::Value as Json;
 
 use crate::{
     entity::{Role, Row, Table, key},
@@ -15,7 +16,9 @@ use crate::{
         Core,
         contest::{self, Contested},
         effect::field_value,
-        references, shown,
+        references,
+        sets::Sets,
+        shown,
     },
     store::{
         catalog::Catalog,
@@ -34,6 +37,8 @@ pub(crate) struct Wanted {
     pub record: Record,
     /// The fields to write; all of them when absent, or when the row is new.
     pub fields: Option<BTreeSet<String>>,
+    /// What changes in sets, when of these the record has only the elements that were touched.
+    pub sets: Option<Sets>,
     /// Whether the row is parked, so that there may be notes on what it shows instead.
     pub waited: bool,
 }
@@ -49,14 +54,14 @@ pub(crate) async fn materialise(
         core,
         tx,
         catalog: &catalog,
-        wanted: &wanted,
+        wanted,
         parked: Vec::new(),
         contested: BTreeMap::new(),
     };
     let mut deletes = Vec::new();
-    for name in parents_first(&catalog, wanted.keys().map(String::as_str).collect()) {
+    for name in parents_first(&catalog, work.wanted.keys().map(String::as_str).collect()) {
         let table = core.registry.require(&name)?;
-        let plan = work.plan(table, &wanted[&name]).await?;
+        let plan = work.plan(table).await?;
         for ((columns, update), rows) in plan.writes {
             let shape = Shaped {
                 table,
@@ -74,7 +79,7 @@ pub(crate) async fn materialise(
         }
     }
     work.resolve_contests().await?;
-    for (name, wanted) in &wanted {
+    for (name, wanted) in &work.wanted {
         let refused = work.parked.iter().filter(|row| row.table == *name);
         let refused = refused.map(|row| row.pk.as_str()).collect();
         let table = core.registry.require(name)?;
@@ -136,7 +141,7 @@ pub(super) struct Work<'a> {
     pub core: &'a Core,
     pub tx: &'a DatabaseTransaction,
     pub catalog: &'a Catalog,
-    wanted: &'a BTreeMap<String, Vec<Wanted>>,
+    wanted: BTreeMap<String, Vec<Wanted>>,
     parked: Vec<Parked>,
     /// By table.
     contested: BTreeMap<String, Vec<Contested>>,
@@ -161,12 +166,14 @@ impl Work<'_> {
         });
     }
 
-    async fn plan(&mut self, table: &Table, wanted: &[Wanted]) -> Result<Plan, Error> {
+    async fn plan(&mut self, table: &Table) -> Result<Plan, Error> {
+        let mut wanted = self.wanted.remove(&table.name).unwrap_or_default();
         let mut keys = Vec::with_capacity(wanted.len());
-        for wanted in wanted {
+        for wanted in &wanted {
             keys.push(key::parse(table, &wanted.pk)?);
         }
         let existing = row::read(self.tx, table, &keys).await?;
+        self.complete(table, &mut wanted, &existing).await?;
         let mut plan = Plan::default();
         for (wanted, key) in wanted.iter().zip(keys) {
             let there = existing.get(&wanted.pk);
@@ -181,6 +188,7 @@ impl Work<'_> {
             }
         }
         plan.there = existing.into_keys().collect();
+        self.wanted.insert(table.name.clone(), wanted);
         Ok(plan)
     }
 
@@ -204,11 +212,25 @@ impl Work<'_> {
                 columns.push(index);
                 continue;
             };
-            let value = wanted
-                .record
-                .value(&column.name, kind)
-                .map_err(|_| format!("counter `{}` is out of the range of i64", column.name))?
-                .or_else(|| absent(kind));
+            let named = wanted
+                .fields
+                .as_ref()
+                .is_none_or(|fields| fields.contains(&column.name));
+            if there.is_some() && !named {
+                columns.push(index);
+                if absent(kind).is_some() || wanted.record.knows(&column.name) {
+                    update.push(index);
+                }
+                continue;
+            }
+            let value = match wanted.sets.as_ref().and_then(|sets| sets.shown(&column.name)) {
+                Some(shown) => Some(shown.clone()),
+                None => wanted
+                    .record
+                    .value(&column.name, kind)
+                    .map_err(|_| format!("counter `{}` is out of the range of i64", column.name))?
+                    .or_else(|| absent(kind)),
+            };
             let Some(value) = value else {
                 // A field that no one has given a value: the column keeps what it has, or takes its default.
                 if there.is_some() {
@@ -218,13 +240,6 @@ impl Work<'_> {
             };
             columns.push(index);
             update.push(index);
-            let named = wanted
-                .fields
-                .as_ref()
-                .is_none_or(|fields| fields.contains(&column.name));
-            if there.is_some() && !named {
-                continue;
-            }
             let stands = there.and_then(|row| field_value(table, row, index).ok());
             if stands.is_none_or(|stands| !is_same(&stands, &value)) {
                 differs = true;
@@ -357,10 +372,10 @@ impl Work<'_> {
 }
 
 /// What a replicated column holds when nobody has said anything: an empty counter or set.
-fn absent(kind: Kind) -> Option<serde_json::Value> {
+fn absent(kind: Kind) -> Option<Json> {
     match kind {
         Kind::Counter => Some(0.into()),
-        Kind::Set => Some(serde_json::Value::Array(Vec::new())),
+        Kind::Set => Some(Json::Array(Vec::new())),
         Kind::Lww => None,
     }
 }

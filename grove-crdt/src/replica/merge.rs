@@ -11,23 +11,25 @@ use serde::Serialize;
 
 use crate::{
     change::{Change, Rejection},
-    entity::{CrdtEntity, Table},
+    entity::{CrdtEntity, SetStep, Table},
     error::Error,
     replica::{
         Core, Peer, Replica,
         core::{Ending, transact},
+        extent,
         incoming::{self, Incoming, Page, Taken},
         join::join,
         lock::lock,
         materialise::{Wanted, materialise},
         occasion::{Due, Occasion},
         parking,
+        sets::Sets,
     },
     store::{
         parked,
-        shadow::{self, Part},
+        shadow::{self, Extent, Part},
     },
-    types::{self, Record},
+    types::{self, Kind, Record},
 };
 
 /// What a merge came to.
@@ -73,6 +75,17 @@ struct Share {
     table: Arc<Table>,
     /// The changes of each record.
     changes: BTreeMap<String, Vec<Incoming>>,
+}
+
+impl Share {
+    /// How much has to be read of which records.
+    fn extents(&self) -> BTreeMap<String, Extent> {
+        let of = |changes: &Vec<Incoming>| extent::of_changes(&self.table, changes);
+        self.changes
+            .iter()
+            .map(|(pk, changes)| (pk.clone(), of(changes)))
+            .collect()
+    }
 }
 
 /// Merges a page that a peer sent. `from` names the replica it came from, so that it is not sent back there.
@@ -151,10 +164,8 @@ async fn merge_shares(
     report: &mut MergeReport,
     taken: &mut Vec<Taken>,
 ) -> Result<Option<Written>, Error> {
-    let pks = shares
-        .iter()
-        .map(|(name, share)| (name.clone(), share.changes.keys().cloned().collect()));
-    let locked = lock(core, tx, &pks.collect()).await?;
+    let asked = shares.iter().map(|(name, share)| (name.clone(), share.extents()));
+    let locked = lock(core, tx, &asked.collect()).await?;
     let (nothing, mut batches) = (Record::default(), Vec::new());
     let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
     for (name, share) in shares {
@@ -178,7 +189,11 @@ async fn merge_shares(
             if records.is_without_row(pk) {
                 batch.claim(tx.get_database_backend(), pk, &after);
             }
-            let rows = row_of(&share.table, pk, before, after);
+            let rows = if records.is_partial(pk) {
+                part_of_row(&share.table, pk, before, after, &changes)
+            } else {
+                row_of(&share.table, pk, before, after)
+            };
             wanted.entry(name.clone()).or_default().extend(rows);
         }
         if !batch.is_empty() {
@@ -259,6 +274,7 @@ fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wan
             pk,
             record: after,
             fields: None,
+            sets: None,
             waited: false,
         });
     }
@@ -271,6 +287,43 @@ fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wan
         pk,
         record: after,
         fields: Some(fields),
+        sets: None,
+        waited: false,
+    })
+}
+
+/// The same for a record of whose sets only the elements are known that the changes touch.
+fn part_of_row(table: &Table, pk: &str, before: &Record, after: Record, changes: &[Incoming]) -> Option<Wanted> {
+    if !after.is_alive() {
+        // Only a head gives or takes life.
+        return None;
+    }
+    let mut fields = BTreeSet::new();
+    let mut steps: BTreeMap<String, Vec<SetStep>> = BTreeMap::new();
+    for incoming in changes {
+        let types::Change::Cell(key, _) = &incoming.change else {
+            continue;
+        };
+        let field = &key.field;
+        match table.kind_of(field) {
+            Some(Kind::Set) => {
+                let step = match (before.element(key), after.element(key)) {
+                    (None, Some(value)) => SetStep::Add(value),
+                    (Some(value), None) => SetStep::Remove(value),
+                    _ => continue,
+                };
+                steps.entry(field.clone()).or_default().push(step);
+            }
+            Some(kind) if before.value(field, kind) != after.value(field, kind) => {}
+            _ => continue,
+        }
+        fields.insert(field.clone());
+    }
+    (!fields.is_empty()).then(|| Wanted {
+        pk: pk.to_owned(),
+        record: after,
+        fields: Some(fields),
+        sets: Some(Sets::Touched(steps)),
         waited: false,
     })
 }

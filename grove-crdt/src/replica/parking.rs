@@ -21,7 +21,7 @@ use crate::{
         catalog::Catalog,
         constraint::Constraint,
         parked::{self, Parked},
-        shadow,
+        shadow::{self, Extent},
     },
 };
 
@@ -194,7 +194,9 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
             pks.entry(row.table.clone()).or_default().push(row.pk.clone());
         }
     }
-    let locked = lock(core, tx, &pks).await?;
+    let records = |pks: &Vec<String>| Extent::whole(pks.iter().cloned());
+    let asked = pks.iter().map(|(name, pks)| (name.clone(), records(pks)));
+    let locked = lock(core, tx, &asked.collect()).await?;
     let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
     for (name, pks) in &pks {
         let Some(table) = locked.tables.get(name) else {
@@ -204,6 +206,7 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
             pk: pk.clone(),
             record: table.records.get(pk).cloned().unwrap_or_default(),
             fields: None,
+            sets: None,
             waited: true,
         });
         wanted.insert(name.clone(), rows.collect());

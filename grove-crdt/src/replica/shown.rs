@@ -33,7 +33,7 @@ pub(super) async fn note_differences(
     let columns = inexact::columns_at_risk(backend, catalog, table);
     let at_risk = |wanted: &Wanted| {
         columns.iter().any(|(_, column, kind)| {
-            let value = recorded(&wanted.record, column, *kind);
+            let value = wanted.recorded(column, *kind);
             value.is_some_and(|value| inexact::at_risk(backend, catalog, table, column, &value))
         })
     };
@@ -53,7 +53,7 @@ pub(super) async fn note_differences(
     for wanted in doubtful {
         let Some(row) = rows.get(&wanted.pk) else { continue };
         for (index, column, kind) in table.replicated() {
-            let value = recorded(&wanted.record, column, kind);
+            let value = wanted.recorded(column, kind);
             // What has no form shows itself when it is next read.
             let stands = field_value(table, row, index).ok();
             if let (Some(value), Some(stands)) = (value, stands)
@@ -66,13 +66,23 @@ pub(super) async fn note_differences(
     Ok(inexact::note(tx, table, &notes).await?)
 }
 
+/// A row that may differ from its record by itself.
+#[derive(Clone, Copy)]
+pub(super) struct Doubtful<'a> {
+    pub pk: &'a String,
+    pub record: &'a Record,
+    pub row: &'a Row,
+    /// Whether all of the record's sets is known.
+    pub with_sets: bool,
+}
+
 /// The notes that are needed to tell an edit of these rows from what their columns show by themselves. Mostly there are none
 /// to be looked for.
 pub(super) async fn notes_on<'a>(
     core: &Core,
     tx: &DatabaseTransaction,
     table: &Table,
-    rows: impl IntoIterator<Item = (&'a String, &'a Record, &'a Row)>,
+    rows: impl IntoIterator<Item = Doubtful<'a>>,
 ) -> Result<Inexact, Error> {
     let catalog = core.catalog(tx).await?;
     let backend = tx.get_database_backend();
@@ -83,18 +93,36 @@ pub(super) async fn notes_on<'a>(
         inexact::columns_at_risk(backend, &catalog, table)
     };
     let mut doubtful = Vec::new();
-    for (pk, record, row) in rows {
+    for Doubtful {
+        pk,
+        record,
+        row,
+        with_sets,
+    } in rows
+    {
         let in_doubt = |(index, column, kind): &(usize, &Column, Kind)| {
-            recorded(record, column, *kind).is_some_and(|value| {
-                (may_be_refused || inexact::at_risk(backend, &catalog, table, column, &value))
-                    && field_value(table, row, *index).is_ok_and(|stands| !is_same(&stands, &value))
-            })
+            let known = with_sets || *kind != Kind::Set;
+            known
+                .then(|| recorded(record, column, *kind))
+                .flatten()
+                .is_some_and(|value| {
+                    (may_be_refused || inexact::at_risk(backend, &catalog, table, column, &value))
+                        && field_value(table, row, *index).is_ok_and(|stands| !is_same(&stands, &value))
+                })
         };
         if record.is_alive() && columns.iter().any(in_doubt) {
             doubtful.push(pk.clone());
         }
     }
     Ok(inexact::load(tx, table, &doubtful).await?)
+}
+
+impl Wanted {
+    /// What the record has in a field, when all of it is known. Where a set is not, its column shows what it has.
+    fn recorded(&self, column: &Column, kind: Kind) -> Option<Json> {
+        let is_known = kind != Kind::Set || self.sets.is_none();
+        is_known.then(|| recorded(&self.record, column, kind)).flatten()
+    }
 }
 
 fn recorded(record: &Record, column: &Column, kind: Kind) -> Option<Json> {

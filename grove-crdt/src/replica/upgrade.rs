@@ -19,7 +19,7 @@ use crate::{
         dead_letters::{self, Letter},
         identity::{self, KnownField},
         kept::{self, Kept},
-        shadow::{self, Stored},
+        shadow::{self, Extent, Stored},
         version,
     },
     types::Kind,
@@ -98,7 +98,7 @@ pub(super) async fn show_new_fields(core: &Core, tx: &DatabaseTransaction, field
     for NewField { table, field, .. } in fields {
         let table = core.registry.require(&table)?;
         let pks = kept::keys_with_field(tx, table, &field).await?;
-        let mut locked = lock(core, tx, &BTreeMap::from([(table.name.clone(), pks)])).await?;
+        let mut locked = lock(core, tx, &BTreeMap::from([(table.name.clone(), Extent::whole(pks))])).await?;
         let records = locked
             .tables
             .remove(&table.name)
@@ -110,6 +110,7 @@ pub(super) async fn show_new_fields(core: &Core, tx: &DatabaseTransaction, field
                 pk,
                 record,
                 fields: Some(BTreeSet::from([field.clone()])),
+                sets: None,
                 waited: false,
             })
             .collect();

@@ -147,6 +147,11 @@ pub(crate) fn read_newest(query: &mut SelectStatement, backend: DbBackend) {
     }
 }
 
+/// Whether what [`read_newest`] makes of queries can be put together with `UNION`.
+pub(crate) fn can_read_newest_together(backend: DbBackend) -> bool {
+    backend != DbBackend::MySql
+}
+
 /// Whether two transactions may write cells at the same time, so that a conflict has to be found out.
 pub(crate) fn writers_overlap(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres
@@ -183,11 +188,16 @@ pub(crate) fn own_isolation(backend: DbBackend) -> Option<IsolationLevel> {
     }
 }
 
-/// The isolation level at which several reads see one state of the database.
+/// What to begin a transaction with in which several reads see one state of the database. On SQLite they always do, and SeaORM
+/// warns of what it is told besides.
 pub(crate) fn one_snapshot(backend: DbBackend) -> TransactionOptions {
+    let (isolation_level, access_mode) = match backend {
+        DbBackend::Sqlite => (None, None),
+        _ => (Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)),
+    };
     TransactionOptions {
-        isolation_level: (backend != DbBackend::Sqlite).then_some(IsolationLevel::RepeatableRead),
-        access_mode: Some(AccessMode::ReadOnly),
+        isolation_level,
+        access_mode,
         ..TransactionOptions::default()
     }
 }

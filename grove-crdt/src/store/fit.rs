@@ -20,6 +20,8 @@ pub(super) fn holds_all(backend: DbBackend, value_type: &ArrayType, storage: &St
         (DbBackend::Postgres, Class::Integer | Class::Bytes) => in_postgres(value_type, storage, &Json::Bool(true)),
         (DbBackend::Postgres, Class::Text) => storage.data_type == "text",
         (DbBackend::MySql, Class::Integer) => in_mysql(value_type, storage, &Json::Bool(true)),
+        // MariaDB's JSON.
+        (DbBackend::MySql, Class::Json) => storage.data_type == "longtext",
         _ => false,
     }
 }
@@ -204,7 +206,7 @@ fn has_fraction_within(value: &Json, digits: u32) -> bool {
 }
 
 /// Whether a JSON value has a number of this kind in it.
-fn has_number(value: &Json, is_meant: &dyn Fn(&serde_json::Number) -> bool) -> bool {
+pub(super) fn has_number(value: &Json, is_meant: &dyn Fn(&serde_json::Number) -> bool) -> bool {
     match value {
         Json::Number(number) => is_meant(number),
         Json::Array(items) => items.iter().any(|item| has_number(item, is_meant)),

@@ -79,7 +79,7 @@ pub(crate) fn columns_at_risk<'t>(
         let storage = catalog.storage(&table.name, &column.name);
         storage.is_some_and(|storage| fit::holds_all(backend, &column.value_type, storage))
     };
-    let any = catalog.must_compare(&table.name);
+    let any = catalog.may_alter(&table.name);
     let columns = table.replicated();
     columns.filter(|(_, column, _)| any || !holds_all(column)).collect()
 }
@@ -90,7 +90,21 @@ pub(crate) fn at_risk(backend: DbBackend, catalog: &Catalog, table: &Table, colu
     let is_exact = catalog
         .storage(&table.name, &column.name)
         .is_some_and(|storage| fit::is_exact(backend, &column.value_type, storage, value));
-    narrowed || !is_exact || catalog.must_compare(&table.name)
+    narrowed || !is_exact || catalog.may_alter(&table.name)
+}
+
+/// Whether the column of a set that shows this element shows it as it is, and never for another.
+pub(crate) fn shows_itself(
+    backend: DbBackend,
+    catalog: &Catalog,
+    table: &Table,
+    column: &Column,
+    element: &Json,
+) -> bool {
+    let storage = catalog.storage(&table.name, &column.name);
+    let holds_all = storage.is_some_and(|storage| fit::holds_all(backend, &column.value_type, storage));
+    // What JSON columns make of values, they make of numbers.
+    !catalog.may_alter(&table.name) && (holds_all || !fit::has_number(element, &|_| true))
 }
 
 /// The notes on these rows. No statement is sent for no rows.

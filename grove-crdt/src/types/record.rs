@@ -95,6 +95,16 @@ impl Record {
         }
     }
 
+    /// Joins another state of the same record, or a part of one.
+    pub(crate) fn join(&mut self, other: &Self) {
+        let head = other.head.clone().map(Change::Head);
+        let cells = other
+            .cells
+            .iter()
+            .map(|(key, cell)| Change::Cell(key.clone(), cell.clone()));
+        self.merge(head.into_iter().chain(cells));
+    }
+
     fn is_born_with_elements(&self, field: &str) -> bool {
         let born = self.head.as_ref().and_then(|head| head.birth.as_ref()?.get(field));
         born.is_some_and(|born| born.kind == Kind::Set && born.value.as_array().is_some_and(|all| !all.is_empty()))
@@ -293,6 +303,14 @@ impl Record {
     }
 
     // ---- What a reader sees ----
+
+    /// The element at a place of a set, if it is present.
+    pub(crate) fn element(&self, key: &CellKey) -> Option<Json> {
+        match self.current(key)?.state {
+            State::Set(element) if element.is_present() => Some(element.value),
+            _ => None,
+        }
+    }
 
     /// What the birth of the living record gave to a field, and the cells that the field has besides.
     fn parts<'a>(&'a self, field: &'a str) -> (Option<Born<'a>>, impl Iterator<Item = (&'a CellKey, &'a Cell)>) {

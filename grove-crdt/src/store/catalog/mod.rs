@@ -36,7 +36,7 @@ impl Catalog {
             _ => sqlite::load(conn).await?,
         };
         for table in catalog.tables.values_mut() {
-            table.compared |= table.has_loose_key();
+            table.loose_key |= table.has_loose_key();
         }
         Ok(catalog)
     }
@@ -67,7 +67,13 @@ impl Catalog {
     /// Whether what a statement does to the table shows only in its rows: a trigger, a rule or an `ON UPDATE` column
     /// may change what was written, or a row may be found by another key than its own (`a` by `A`, `1.0` by `1`).
     pub(crate) fn must_compare(&self, table: &str) -> bool {
-        self.tables.get(table).is_some_and(|table| table.compared)
+        let table = self.tables.get(table);
+        table.is_some_and(|table| table.altered || table.loose_key)
+    }
+
+    /// Whether the database may change what is written to the table: by a trigger, a rule or an `ON UPDATE` column.
+    pub(crate) fn may_alter(&self, table: &str) -> bool {
+        self.tables.get(table).is_some_and(|table| table.altered)
     }
 
     /// The primary key and the other unique keys of the table, the primary key first.

@@ -54,7 +54,7 @@ pub(super) async fn load<C: ConnectionTrait>(conn: &C) -> Result<Catalog, DbErr>
         let table = row.try_get_by_index(0)?;
         let table = if folds_case { cased_table(&tables, table) } else { table };
         if let Some(table) = tables.get_mut(&table) {
-            table.compared = true;
+            table.altered = true;
         }
     }
     Ok(Catalog {
@@ -96,7 +96,7 @@ fn tables(rows: &[QueryResult]) -> Result<Tables, DbErr> {
             table.insertable.push(column.name.clone());
         }
         table.columns.push(column);
-        table.compared |= extra.contains("ON UPDATE");
+        table.altered |= extra.contains("ON UPDATE");
     }
     Ok(tables)
 }

@@ -101,7 +101,7 @@ fn tables(rows: &[QueryResult]) -> Result<Tables, DbErr> {
         // A generated column has its place in the list, and `DEFAULT` for a value.
         table.insertable.push(column.name.clone());
         table.columns.push(column);
-        table.compared = row.try_get_by_index(7)?;
+        table.altered = row.try_get_by_index(7)?;
     }
     Ok(tables)
 }

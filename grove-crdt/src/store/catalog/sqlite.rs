@@ -51,7 +51,7 @@ fn tables(rows: &[QueryResult]) -> Result<Tables, DbErr> {
             keys.entry(name.clone()).or_default().insert(place, column.clone());
         }
         let table = tables.entry(name).or_default();
-        table.compared = row.try_get_by_index(6)?;
+        table.altered = row.try_get_by_index(6)?;
         let generated = hidden == 2 || hidden == 3;
         if !generated {
             table.insertable.push(column.clone());
@@ -92,7 +92,7 @@ fn add_unique_keys(tables: &mut Tables, rows: &[QueryResult]) -> Result<(), DbEr
         let name: String = row.try_get_by_index(1)?;
         let column: Option<String> = row.try_get_by_index(4)?;
         if row.try_get_by_index::<String>(2)? == "pk" {
-            table.compared |= row.try_get_by_index::<Option<bool>>(5)?.unwrap_or(false);
+            table.loose_key |= row.try_get_by_index::<Option<bool>>(5)?.unwrap_or(false);
             if let Some(key) = &mut table.primary {
                 key.name = name;
             }

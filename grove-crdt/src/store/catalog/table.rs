@@ -109,8 +109,10 @@ pub(super) struct Table {
     pub insertable: Vec<String>,
     pub primary: Option<UniqueKey>,
     pub unique: Vec<UniqueKey>,
-    /// Whether what a statement does to it shows only in its rows.
-    pub compared: bool,
+    /// Whether a trigger, a rule or an `ON UPDATE` column may change what was written.
+    pub altered: bool,
+    /// Whether a row may be found by another key than its own (`a` by `A`, `1.0` by `1`).
+    pub loose_key: bool,
 }
 
 impl Table {
@@ -124,7 +126,7 @@ impl Table {
         &mut self.unique[place]
     }
 
-    /// Whether a row may be found by another key than its own. Any column may be a key's when the database knows of
+    /// Whether a column makes it so that a row may be found by another key than its own. Any column may be a key's when the database knows of
     /// none.
     pub(super) fn has_loose_key(&self) -> bool {
         let is_key = |column: &Column| {

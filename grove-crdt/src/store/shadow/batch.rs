@@ -12,7 +12,7 @@ use crate::{
     store::{
         chunks, chunks_of_size, dialect,
         schema::{shadow_name, shadow_ref},
-        shadow::{COLUMNS, Seen, form::Put},
+        shadow::{COLUMNS, Seen, form::Put, key_columns, key_values},
         version::Version,
     },
     types::{Cell, CellKey, Head, Record},
@@ -148,14 +148,10 @@ pub(crate) async fn remove<C: ConnectionTrait>(
     cells: &[(String, CellKey)],
 ) -> Result<(), DbErr> {
     for chunk in chunks(cells, 3) {
-        let keys = chunk.iter().map(|(pk, key)| {
-            let parts = [pk.as_str(), key.field.as_str(), key.cell.as_str()];
-            parts.map(Expr::val).into()
-        });
-        let columns = ["pk", "field", "cell"].map(Expr::col).into();
+        let keys = key_values(chunk.iter().map(|(pk, key)| (pk.as_str(), key)));
         let delete = Query::delete()
             .from_table(shadow_ref(table))
-            .and_where(dialect::among(conn.get_database_backend(), columns, keys.collect()))
+            .and_where(dialect::among(conn.get_database_backend(), key_columns(), keys))
             .take();
         conn.execute(&delete).await?;
     }

@@ -23,11 +23,11 @@ use crate::{
     entity::{Registry, Table},
     error::Error,
     store::{
-        chunks, dialect,
+        MAX_BINDS, chunks, dialect,
         schema::{PARKED, shadow_ref},
         version,
     },
-    types::{Cell, CellKey, Head, Record},
+    types::{Cell, CellKey, Head, Kind, Record},
 };
 
 const COLUMNS: [&str; 10] = [
@@ -71,6 +71,25 @@ pub(crate) struct Loaded {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen(Option<String>);
 
+/// How much of a record is read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Extent {
+    Whole,
+    /// The head and the table's own fields, but of its sets only what is at these places.
+    Places(Vec<CellKey>),
+}
+
+impl Extent {
+    /// These records as a whole.
+    pub(crate) fn whole(pks: impl IntoIterator<Item = String>) -> BTreeMap<String, Self> {
+        pks.into_iter().map(|pk| (pk, Self::Whole)).collect()
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
+}
+
 /// Reads whole records. Those that don't exist come back empty. One statement per 32,000 keys.
 pub(crate) async fn read<C: ConnectionTrait>(
     conn: &C,
@@ -78,35 +97,96 @@ pub(crate) async fn read<C: ConnectionTrait>(
     table: &Table,
     pks: &[String],
 ) -> Result<Loaded, Error> {
-    load(conn, registry, table, pks, |_, _| {}).await
+    let queries = whole(conn.get_database_backend(), table, pks);
+    load(conn, registry, table, queries, pks).await
 }
 
-/// As [`read`], to write them afterwards: what is read is what is there, whatever snapshot the transaction has.
+/// Reads records to write them afterwards: what is read is what is there, whatever snapshot the transaction has.
 pub(crate) async fn read_to_write<C: ConnectionTrait>(
     conn: &C,
     registry: &Registry,
     table: &Table,
-    pks: &[String],
+    records: &BTreeMap<String, Extent>,
 ) -> Result<Loaded, Error> {
-    load(conn, registry, table, pks, dialect::read_newest).await
+    let backend = conn.get_database_backend();
+    let (mut wholly, mut partly, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for (pk, extent) in records {
+        match extent {
+            Extent::Whole => wholly.push(pk.clone()),
+            Extent::Places(keys) => {
+                partly.push(pk.clone());
+                places.extend(keys.iter().map(|key| (pk.as_str(), key)));
+            }
+        }
+    }
+    let mut queries = whole(backend, table, &wholly);
+    queries.extend(without_sets(backend, table, &partly));
+    queries.extend(at(backend, table, &places));
+    for query in &mut queries {
+        dialect::read_newest(query, backend);
+    }
+    let binds = wholly.len() + partly.len() + 3 * places.len();
+    if dialect::can_read_newest_together(backend) && binds <= MAX_BINDS {
+        let together = queries
+            .into_iter()
+            .reduce(|mut all, query| all.union(UnionType::All, query).take());
+        queries = together.into_iter().collect();
+    }
+    load(conn, registry, table, queries, records.keys()).await
+}
+
+/// All cells of records.
+fn whole(backend: DbBackend, table: &Table, pks: &[String]) -> Vec<SelectStatement> {
+    let of = |chunk| {
+        let is_one = dialect::is_one_of(backend, Expr::col("pk"), chunk);
+        select(table).and_where(is_one).take()
+    };
+    chunks(pks, 1).map(of).collect()
+}
+
+/// Their cells but for those of sets, and of fields that the table does not have. They are named, so that an index leads to
+/// them past however many elements.
+fn without_sets(backend: DbBackend, table: &Table, pks: &[String]) -> Vec<SelectStatement> {
+    let others = table.replicated().filter(|(.., kind)| *kind != Kind::Set);
+    let fields: Vec<_> = others.map(|(_, column, _)| column.name.as_str()).chain([""]).collect();
+    let mut queries = whole(backend, table, pks);
+    for query in &mut queries {
+        query.and_where(Expr::col("field").is_in(fields.iter().copied()));
+    }
+    queries
+}
+
+/// Single cells.
+fn at(backend: DbBackend, table: &Table, places: &[(&str, &CellKey)]) -> Vec<SelectStatement> {
+    let of = |chunk: &[(&str, &CellKey)]| {
+        let is_one = dialect::among(backend, key_columns(), key_values(chunk.iter().copied()));
+        select(table).and_where(is_one).take()
+    };
+    chunks(places, 3).map(of).collect()
+}
+
+fn key_columns() -> Vec<Expr> {
+    ["pk", "field", "cell"].map(Expr::col).into()
+}
+
+fn key_values<'a>(places: impl Iterator<Item = (&'a str, &'a CellKey)>) -> Vec<Vec<Expr>> {
+    let values = places.map(|(pk, key)| [pk, key.field.as_str(), key.cell.as_str()].map(Expr::val).into());
+    values.collect()
 }
 
 async fn load<C: ConnectionTrait>(
     conn: &C,
     registry: &Registry,
     table: &Table,
-    pks: &[String],
-    lock: fn(&mut SelectStatement, DbBackend),
+    queries: Vec<SelectStatement>,
+    pks: impl IntoIterator<Item = &String>,
 ) -> Result<Loaded, Error> {
     let backend = conn.get_database_backend();
     let mut parts: HashMap<String, (Option<Head>, BTreeMap<CellKey, Cell>)> =
-        pks.iter().map(|pk| (pk.clone(), Default::default())).collect();
+        pks.into_iter().map(|pk| (pk.clone(), Default::default())).collect();
     let (mut newest, mut seen, mut any_parked) = (0, Seen::default(), None);
     let mut reader = Reader::new(table);
-    for (index, chunk) in chunks(pks, 1).enumerate() {
-        let mut query = select(table);
-        query.and_where(dialect::is_one_of(backend, Expr::col("pk"), chunk));
-        lock(&mut query, backend);
+    for (index, mut query) in queries.into_iter().enumerate() {
         if index == 0
             && let Some(circumstances) = circumstances(registry, backend)
         {

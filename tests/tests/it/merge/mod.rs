@@ -4,6 +4,7 @@ mod convergence;
 mod counting;
 mod deletes;
 mod hostile;
+mod large_sets;
 pub mod library;
 mod local_columns;
 mod parking;

@@ -1,0 +1,107 @@
+//! Sets of which only those elements are known that were touched. What their columns are to show is made from what they show:
+//! however large a set is, its cells need not be read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::ConnectionTrait as _;
+use serde_json::Value as Json;
+
+use crate::{
+    entity::{Row, SetStep, Table, codec},
+    error::Error,
+    replica::{
+        effect::elements,
+        materialise::{Wanted, Work},
+    },
+    store::{
+        inexact,
+        shadow::{self, Extent},
+    },
+    types::canonical,
+};
+
+/// Sets of which not all is known, by field.
+#[derive(Debug)]
+pub(crate) enum Sets {
+    /// The steps that were taken.
+    Touched(BTreeMap<String, Vec<SetStep>>),
+    /// What the columns are to show.
+    Shown(BTreeMap<String, Json>),
+}
+
+impl Sets {
+    pub(super) fn shown(&self, field: &str) -> Option<&Json> {
+        match self {
+            Self::Touched(_) => None,
+            Self::Shown(shown) => shown.get(field),
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Makes out what sets are to show of which only some elements are known. Where that can't be told from the row, the rest
+    /// of the record is read.
+    pub(super) async fn complete(
+        &self,
+        table: &Table,
+        wanted: &mut [Wanted],
+        existing: &HashMap<String, Row>,
+    ) -> Result<(), Error> {
+        let mut incomplete = Vec::new();
+        for wanted in wanted {
+            let Some(Sets::Touched(steps)) = &wanted.sets else {
+                continue;
+            };
+            // A row that has waited lacks more than what changes now.
+            let row = existing.get(&wanted.pk).filter(|_| wanted.fields.is_some());
+            match row.and_then(|row| self.after_steps(table, row, steps)) {
+                Some(shown) => wanted.sets = Some(Sets::Shown(shown)),
+                None => incomplete.push(wanted),
+            }
+        }
+        if incomplete.is_empty() {
+            return Ok(());
+        }
+        let pks = Extent::whole(incomplete.iter().map(|wanted| wanted.pk.clone()));
+        let mut stored = shadow::read_to_write(self.tx, &self.core.registry, table, &pks).await?;
+        for wanted in incomplete {
+            let mut whole = stored.records.remove(&wanted.pk).unwrap_or_default();
+            whole.join(&wanted.record);
+            wanted.record = whole;
+            wanted.sets = None;
+        }
+        Ok(())
+    }
+
+    /// What the columns of sets show after these steps, in canonical order. `None` when a column may show an element as another
+    /// than it is.
+    fn after_steps(
+        &self,
+        table: &Table,
+        row: &Row,
+        steps: &BTreeMap<String, Vec<SetStep>>,
+    ) -> Option<BTreeMap<String, Json>> {
+        let backend = self.tx.get_database_backend();
+        let after = steps.iter().map(|(field, steps)| {
+            let (index, column) = table.column(field)?;
+            let mut elements = elements(table, index, &codec::encode(&row[index]).ok()?).ok()?;
+            for SetStep::Add(value) | SetStep::Remove(value) in steps {
+                elements.insert(canonical(value), value.clone());
+            }
+            let all = elements.values();
+            if !all
+                .clone()
+                .all(|value| inexact::shows_itself(backend, self.catalog, table, column, value))
+            {
+                return None;
+            }
+            for step in steps {
+                if let SetStep::Remove(value) = step {
+                    elements.remove(&canonical(value));
+                }
+            }
+            Some((field.clone(), Json::Array(elements.into_values().collect())))
+        });
+        after.collect()
+    }
+}

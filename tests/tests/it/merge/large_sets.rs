@@ -1,0 +1,155 @@
+//! Of a set, only the elements are read that are touched, and what its column shows is what all of them come to.
+
+use grove_crdt::Replica;
+use grove_crdt_tests::{assert_agrees, cells, entities::document, execute, replica_of, rows};
+use sea_orm::{ActiveValue::Set, EntityTrait as _, IntoActiveModel as _};
+use serde_json::{Value as Json, json};
+
+use super::support::{pull, push};
+use crate::capture::draft;
+
+const TABLES: &[&str] = &["documents"];
+
+mod mixed {
+    use grove_crdt::Crdt;
+    use sea_orm::{FromJsonQueryResult, entity::prelude::*};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
+    pub struct Values(pub Vec<Json>);
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+    #[sea_orm(table_name = "mixed")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        /// Which PostgreSQL keeps as `jsonb`, where numbers are of one type.
+        #[sea_orm(column_type = "JsonBinary")]
+        #[crdt(set)]
+        pub values: Values,
+        #[crdt(lww)]
+        pub title: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+}
+
+async fn document(replica: &Replica) -> document::Model {
+    document::Entity::find_by_id("a").one(replica).await.unwrap().unwrap()
+}
+
+async fn tags(replica: &Replica) -> Vec<String> {
+    document(replica).await.tags.iter().cloned().collect()
+}
+
+async fn change(replica: &Replica, add: &str, remove: &str) {
+    let doc = document(replica).await;
+    let mut tags = doc.tags.clone();
+    tags.insert(add.to_owned());
+    tags.remove(&remove.to_owned());
+    let mut doc = doc.into_active_model();
+    doc.tags = Set(tags);
+    doc.update(replica).await.unwrap();
+}
+
+/// Two replicas of one document with some tags, and a cursor behind all that `b` knows of `a`.
+async fn two() -> (Replica, Replica, String) {
+    let (a, b) = (
+        replica_of::<document::Entity>("a").await,
+        replica_of::<document::Entity>("b").await,
+    );
+    draft("a").insert(&a).await.unwrap();
+    change(&a, "old", "none").await;
+    let cursor = carry_new(&a, &b, TABLES, None).await;
+    (a, b, cursor)
+}
+
+/// Takes from `a` to `b` what is behind the cursor, and returns where that ends.
+async fn carry_new(a: &Replica, b: &Replica, tables: &[&str], cursor: Option<&str>) -> String {
+    let page = pull(b, a, tables, cursor, 1_000).await;
+    let changes: Vec<_> = page
+        .changes
+        .iter()
+        .map(|change| serde_json::to_value(change).unwrap())
+        .collect();
+    assert_eq!(push(a, b, &changes).await.rejected, []);
+    page.cursor
+}
+
+#[apply(on_each_database!)]
+async fn elements_that_are_not_touched_are_not_read() {
+    let (a, b, cursor) = two().await;
+    let before = cells(&a, "documents").await;
+    let state = before.iter().find(|cell| cell.contains("\"old\"")).unwrap();
+    let state = state[state.find('{').unwrap()..].to_owned();
+    let set = async |text: &str| {
+        for replica in [&a, &b] {
+            let set = "UPDATE \"_documents_crdt\" SET state = ? WHERE cell LIKE '%old%'";
+            assert_eq!(execute(replica.connection(), set, [text.into()]).await, 1);
+        }
+    };
+
+    // Nobody could read it.
+    set("{").await;
+    change(&a, "new", "b").await;
+    document::ActiveModel::increment_view_count(&a, "a", 1).await.unwrap();
+    carry_new(&a, &b, TABLES, Some(&cursor)).await;
+
+    set(&state).await;
+    for replica in [&a, &b] {
+        assert_eq!(tags(replica).await, ["a", "new", "old"]);
+        assert_agrees::<document::Entity, _>(replica).await;
+    }
+    assert_eq!(cells(&a, "documents").await, cells(&b, "documents").await);
+}
+
+#[apply(on_each_database!)]
+async fn a_row_that_is_gone_comes_back_with_all_elements() {
+    let (a, b, cursor) = two().await;
+    document::Entity::delete_by_id("a").exec(&b.untracked()).await.unwrap();
+    change(&a, "new", "b").await;
+    carry_new(&a, &b, TABLES, Some(&cursor)).await;
+    assert_eq!(tags(&b).await, ["a", "new", "old"]);
+    assert_eq!(document(&b).await.title, document(&a).await.title);
+    assert_agrees::<document::Entity, _>(&b).await;
+}
+
+/// What JSON columns make of some numbers: 1e17 becomes an integer, and that is another element.
+#[apply(on_each_database!)]
+async fn elements_that_a_column_shows_as_others_stay_what_they_are() {
+    let (a, b) = (
+        replica_of::<mixed::Entity>("a").await,
+        replica_of::<mixed::Entity>("b").await,
+    );
+    let set = async |replica: &Replica, values: Json| {
+        let values = mixed::Values(values.as_array().unwrap().clone());
+        let row = mixed::Entity::find_by_id("a").one(replica).await.unwrap();
+        let mut row = row.unwrap().into_active_model();
+        row.values = Set(values);
+        row.update(replica).await.unwrap();
+    };
+    let row = mixed::ActiveModel {
+        id: Set("a".into()),
+        values: Set(mixed::Values::default()),
+        title: Set("at first".into()),
+    };
+    row.insert(&a).await.unwrap();
+    let mut cursor = carry_new(&a, &b, &["mixed"], None).await;
+    for (values, more) in [
+        (json!([1e17, "x"]), json!([1e17, "x", "y"])),
+        (json!([2, 1e17, {"n": 2.5}]), json!([2, {"n": 2.5}])),
+        (json!(["z"]), json!([-0.5, "z", 1e300])),
+    ] {
+        for values in [values, more] {
+            set(&a, values).await;
+            cursor = carry_new(&a, &b, &["mixed"], Some(&cursor)).await;
+            for replica in [&a, &b] {
+                let found = replica.adopt::<mixed::Entity>().await.unwrap();
+                assert_eq!((found.adopted, found.changed), (0, 0), "{found}");
+            }
+            assert_eq!(cells(&a, "mixed").await, cells(&b, "mixed").await);
+            assert_eq!(rows::<mixed::Entity, _>(&a).await, rows::<mixed::Entity, _>(&b).await);
+        }
+    }
+}
