@@ -48,6 +48,11 @@ impl Column {
         matches!(self.role, Role::Key)
     }
 
+    /// Whether a value is one of the field's type.
+    pub(crate) fn takes(&self, value: &Value) -> bool {
+        (self.accepts)(value.clone())
+    }
+
     /// The value as an expression to write into the column.
     pub(crate) fn bind(&self, value: Value) -> Expr {
         (self.save_as)(Expr::val(value))

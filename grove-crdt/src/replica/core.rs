@@ -18,7 +18,7 @@ use crate::{
     presence::Board,
     replica::{
         HookChain, audience::Audience, guard::NodeGuard, meters::Meters, news::Bulletin, occasion::Occasion,
-        session::Session, shelf::Shelves,
+        parsed::ParsedWrites, session::Session, shelf::Shelves,
     },
     store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
 };
@@ -47,6 +47,7 @@ pub(crate) struct Core {
     /// Where among the parked rows to go on trying, when there are more than are tried at once.
     pub parked_turn: AtomicUsize,
     catalog: RwLock<Option<Arc<Catalog>>>,
+    pub(super) parsed: ParsedWrites,
     /// SQLite has one writer at a time. Queueing for it here is fair; SQLite's own waiting is not.
     write_gate: Arc<Mutex<()>>,
     busy_timeout: Duration,
@@ -157,6 +158,7 @@ impl Core {
             untried: std::sync::Mutex::default(),
             parked_turn: AtomicUsize::new(0),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
+            parsed: ParsedWrites::default(),
             write_gate: Arc::new(Mutex::new(())),
             busy_timeout: parts.busy_timeout,
             guard: parts.guard,

@@ -42,6 +42,11 @@ impl Count {
         }
     }
 
+    /// Whether an update wrote every row that it may.
+    pub(super) fn is_all(&self, written: Option<usize>) -> bool {
+        matches!(self, Self::AtMost(rows) if written == Some(*rows))
+    }
+
     /// # Errors
     ///
     /// More rows were written than are known: some nobody watched.

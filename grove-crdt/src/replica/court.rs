@@ -1,6 +1,6 @@
 //! Judging a statement by what the parser made of it.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use sea_orm::{DbBackend, Value};
 use sqlparser::ast::{self, Ident, ObjectName, ObjectType, TableFactor, TableWithJoins, visit_statements};
@@ -13,7 +13,7 @@ use crate::{
         placeholders::number_placeholders,
         sections::Sections,
         source::Source,
-        statement::{Target, Verdict, Write, WriteKind, makes_table, refusal},
+        statement::{ParsedWrite, Target, Verdict, Write, WriteKind, makes_table, refusal},
     },
     store::{catalog::Catalog, schema},
 };
@@ -282,13 +282,13 @@ impl<'a> Court<'a> {
             bare: last.to_string(),
             alias,
         };
-        Ok(Verdict::Writes(Box::new(Write {
+        let parsed = ParsedWrite {
             target,
             kind,
-            values,
             source,
             sections,
-        })))
+        };
+        Ok(Verdict::Writes(Box::new(Write::new(Arc::new(parsed), values))))
     }
 }
 

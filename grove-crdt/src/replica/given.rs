@@ -76,6 +76,11 @@ impl<'a> Rows<'a> {
         self.tx.get_database_backend()
     }
 
+    /// The place of a column among those that are inserted.
+    pub(super) fn place_of(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.eq_ignore_ascii_case(name))
+    }
+
     /// How many rows are inserted, when that can be told.
     pub(super) fn count(&self) -> Option<usize> {
         match &self.insert.source {
@@ -89,9 +94,7 @@ impl<'a> Rows<'a> {
 
     /// What each row gives to the columns `names`; `None` when no row gives anything to some of them.
     pub(super) async fn of(&self, names: &[String]) -> Result<Option<Vec<Vec<Given>>>, Error> {
-        let places = names
-            .iter()
-            .map(|name| self.columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
+        let places = names.iter().map(|name| self.place_of(name));
         let Some(places) = places.collect::<Option<Vec<_>>>() else {
             return Ok(None);
         };

@@ -56,6 +56,12 @@ impl<'a> Selection<'a> {
         sections.tables.is_some() || sections.selection.as_ref().is_some_and(has_query)
     }
 
+    /// Whether the statement finds just the rows that were read under lock, if it finds as many.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_timed = |range: &Range<usize>| self.write.source.is_timed(range.clone());
+        !self.depends_on_others() && !self.sections().selection.as_ref().is_some_and(is_timed)
+    }
+
     /// A sub-query for `columns` of the rows.
     pub(super) fn sub_select(&self, columns: &[String], fragments: &mut Fragments<'_>) -> String {
         let list = fragments.columns(self.owner(), columns);

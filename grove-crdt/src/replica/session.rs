@@ -169,7 +169,7 @@ impl Session {
             return Ok(answer);
         }
         let catalog = self.core.catalog(tx).await?;
-        match statement::judge(&statement, &self.core.registry, &catalog)? {
+        match self.core.parsed.judge(&statement, &self.core.registry, &catalog)? {
             Verdict::Harmless => {
                 self.log().others_changed |= !statement::reads(&statement.sql);
                 perform(tx, call, statement).await

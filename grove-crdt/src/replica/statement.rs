@@ -1,6 +1,9 @@
 //! Judging statements that nobody announced: which are writes of replicated tables, and which can't be captured.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::{ControlFlow, Deref},
+    sync::Arc,
+};
 
 use sea_orm::{DbBackend, Statement, Value};
 use sqlparser::ast::{self, visit_statements};
@@ -30,10 +33,16 @@ pub(crate) enum Verdict {
 /// A write to be captured.
 #[derive(Debug)]
 pub(crate) struct Write {
-    pub(super) target: Target,
-    pub kind: WriteKind,
+    parsed: Arc<ParsedWrite>,
     /// The statement's values; its placeholders name them as `#0`, `#1`, ….
     pub values: Vec<Value>,
+}
+
+/// What the text of a write says, whatever its values.
+#[derive(Debug)]
+pub(crate) struct ParsedWrite {
+    pub(super) target: Target,
+    pub kind: WriteKind,
     pub(super) source: Source,
     pub(super) sections: Sections,
 }
@@ -58,7 +67,25 @@ pub(crate) enum WriteKind {
     Delete(ast::Delete),
 }
 
+impl Deref for Write {
+    type Target = ParsedWrite;
+
+    fn deref(&self) -> &ParsedWrite {
+        &self.parsed
+    }
+}
+
 impl Write {
+    pub(super) fn new(parsed: Arc<ParsedWrite>, values: Vec<Value>) -> Self {
+        Self { parsed, values }
+    }
+
+    pub(super) fn parsed(&self) -> &Arc<ParsedWrite> {
+        &self.parsed
+    }
+}
+
+impl ParsedWrite {
     pub(crate) fn table(&self) -> &str {
         &self.target.name
     }
@@ -146,6 +173,15 @@ pub(crate) fn commits(statement: &Statement) -> bool {
 
 /// Whether the statement is a query that writes nothing, whatever table.
 pub(crate) fn only_reads(statement: &Statement) -> bool {
+    let first = statement
+        .sql
+        .trim_start()
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next();
+    let begins_with = |word| first.is_some_and(|first| first.eq_ignore_ascii_case(word));
+    if ["INSERT", "UPDATE", "DELETE"].into_iter().any(begins_with) {
+        return false;
+    }
     if has_executable_comment(&statement.sql, statement.db_backend) {
         return false;
     }

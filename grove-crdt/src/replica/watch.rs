@@ -15,7 +15,7 @@ use crate::{
         count::{Count, escaped},
         effect::{Effect, What, difference},
         foreign_keys::{Cascade, Parents},
-        insert,
+        foretold, insert,
         made_keys::MadeKeys,
         moved::Places,
         selection::{Selection, assigned_columns},
@@ -36,6 +36,10 @@ pub(crate) struct Watch {
     pub(super) count: Count,
     /// The database makes the keys of the rows it inserts.
     pub(super) made_keys: Option<MadeKeys>,
+    /// The rows that it inserts, when it can be told what they will be. They are watched by their keys as well.
+    pub(super) foretold: Option<Vec<Row>>,
+    /// What it gives to columns of the rows that it updates, when it can be told what they will hold.
+    assigned: Option<Vec<(usize, Value)>>,
     /// Where its rows were.
     places: Option<Places>,
     /// Whether the keys of its rows may change.
@@ -160,6 +164,9 @@ async fn before_update(
         }
         let keys = watch.rows(table, rows)?;
         watch.places = Places::before(tx, &selection, table, keys).await?;
+        if selection.is_settled() {
+            watch.assigned = foretold::assigned(tx.get_database_backend(), catalog, table, write, update);
+        }
         watch.moves_key = table
             .key_columns()
             .any(|column| assigned.iter().any(|a| a.eq_ignore_ascii_case(&column.name)));
@@ -190,6 +197,12 @@ pub(crate) async fn after(
     answer: &Answer,
 ) -> Result<Vec<Effect>, Error> {
     let written = answer.rows_written();
+    if let (Some(own), Some(rows)) = (&watch.own, watch.foretold.take())
+        && (written == Some(rows.len()) || answer.rows().len() == rows.len())
+        && let Some(watched) = watch.tables.remove(own)
+    {
+        return rows.into_iter().map(|row| born(&watched.table, row)).collect();
+    }
     if let Some(places) = &watch.places {
         places.check(tx, written).await?;
     }
@@ -199,6 +212,12 @@ pub(crate) async fn after(
         watch.keys(made.table(), keys);
     }
     let mut effects = Vec::new();
+    if let (Some(own), Some(assigned)) = (&watch.own, watch.assigned.take())
+        && watch.count.is_all(written)
+        && let Some(watched) = watch.tables.remove(own)
+    {
+        changes(watched, &assigned, &mut effects)?;
+    }
     for watched in watch.tables.into_values() {
         effects_on(tx, catalog, watched, &mut effects).await?;
     }
@@ -210,6 +229,35 @@ pub(crate) async fn after(
         }
     }
     Ok(effects)
+}
+
+/// What it does to rows that columns of theirs are given these values.
+fn changes(watched: Watched, assigned: &[(usize, Value)], effects: &mut Vec<Effect>) -> Result<(), Error> {
+    for (pk, before) in watched.before {
+        let mut after = before.clone();
+        for (index, value) in assigned {
+            after[*index] = value.clone();
+        }
+        let key = watched.table.key.iter().map(|index| before[*index].clone()).collect();
+        if let Some(changed) = difference(&watched.table, before, after)? {
+            effects.push(Effect {
+                table: watched.table.clone(),
+                pk,
+                key,
+                what: What::Changed(changed),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn born(table: &Arc<Table>, row: Row) -> Result<Effect, Error> {
+    Ok(Effect {
+        pk: key::of_row(table, &row)?,
+        key: table.key.iter().map(|index| row[*index].clone()).collect(),
+        table: table.clone(),
+        what: What::Born(Some(row)),
+    })
 }
 
 /// # Errors

@@ -44,6 +44,50 @@ async fn entity_insert_and_insert_many() {
     assert_eq!(cells(&replica, "documents").await.len(), 9);
 }
 
+/// One text with other values, and then where a trigger makes something else of it.
+#[tokio::test]
+async fn a_text_means_what_the_schema_has_it_mean() {
+    let replica = documents().await;
+    let insert = async |id: &str, title: &str| {
+        let sql = "INSERT INTO documents (id, title, view_count, tags) VALUES (?, ?, 0, '[]')";
+        assert_eq!(execute(&replica, sql, [id.into(), title.into()]).await, 1);
+        assert_agrees::<document::Entity, _>(&replica).await;
+        field(&replica, id, "title").await
+    };
+    assert_eq!(insert("a", "first").await, "first");
+    assert_eq!(insert("b", "second").await, "second");
+    let shout = "CREATE TRIGGER shout AFTER INSERT ON documents \
+         BEGIN UPDATE documents SET title = upper(title) WHERE id = new.id; END";
+    replica.execute_unprepared(shout).await.unwrap();
+    assert_eq!(insert("c", "third").await, "THIRD");
+    replica.execute_unprepared("DROP TRIGGER shout").await.unwrap();
+    assert_eq!(insert("d", "fourth").await, "fourth");
+}
+
+/// The rows are known from the values that were bound, unless a column makes something else of one.
+#[apply(on_each_database!)]
+async fn what_is_bound_is_what_is_recorded() {
+    let replica = documents().await;
+    let sql = "INSERT INTO documents (id, title, view_count, tags) VALUES (?, ?, ?, ?), (?, ?, ?, ?)";
+    let tags = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap().into();
+    let rows: [sea_orm::Value; 8] = [
+        "a".into(),
+        "in order".into(),
+        3_i64.into(),
+        tags(r#"["x", "y"]"#),
+        "b".into(),
+        "not in order".into(),
+        (-3_i64).into(),
+        tags(r#"["y", "x", "y"]"#),
+    ];
+    assert_eq!(execute(&replica, sql, rows).await, 2);
+    assert_agrees::<document::Entity, _>(&replica).await;
+    for (id, count) in [("a", 3), ("b", -3)] {
+        assert_eq!(field(&replica, id, "tags").await, json!(["x", "y"]));
+        assert_eq!(field(&replica, id, "view_count").await, count);
+    }
+}
+
 #[apply(on_each_database!)]
 async fn a_failing_insert_many_leaves_no_trace() {
     let replica = documents().await;

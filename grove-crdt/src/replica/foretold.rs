@@ -1,0 +1,142 @@
+//! What rows become that need not be read back: where a statement binds plain values, and the columns are sure to hold them as
+//! they are.
+
+use sea_orm::{DbBackend, Value};
+use serde_json::Value as Json;
+use sqlparser::ast::{self, Expr, SetExpr};
+
+use crate::{
+    entity::{Column, Row, Table, codec},
+    replica::{given::Rows, placeholders::placeholder, statement::Write},
+    store::{catalog::Catalog, inexact},
+    types::{Kind, canonical},
+};
+
+/// Judges whether what is bound is what will be read.
+struct Prophet<'a> {
+    backend: DbBackend,
+    catalog: &'a Catalog,
+    table: &'a Table,
+    write: &'a Write,
+}
+
+impl Rows<'_> {
+    /// The rows that a plain insert brings, those columns left null that are neither replicated nor of the key: nothing depends
+    /// on them. `None` when some value shows only once it is there.
+    pub(super) fn foretold(&self, catalog: &Catalog) -> Option<Vec<Row>> {
+        let table = self.table;
+        if self.may_exist() || catalog.must_compare(&table.name) {
+            return None;
+        }
+        let SetExpr::Values(values) = self.insert.source.as_ref()?.body.as_ref() else {
+            return None;
+        };
+        let columns = table.columns.iter().enumerate();
+        let columns = columns.filter(|(_, column)| column.is_key() || column.kind().is_some());
+        let places = columns.map(|(index, column)| {
+            let place = self.place_of(&column.name)?;
+            (!catalog.is_generated(&table.name, &column.name)).then_some((index, column, place))
+        });
+        let places = places.collect::<Option<Vec<_>>>()?;
+        let prophet = Prophet {
+            backend: self.backend(),
+            catalog,
+            table,
+            write: self.write,
+        };
+        let rows = values.rows.iter().map(|given| {
+            let mut row = vec![Value::String(None); table.columns.len()];
+            for (index, column, place) in &places {
+                row[*index] = prophet.kept(column, given.content.get(*place)?)?;
+            }
+            Some(row)
+        });
+        rows.collect()
+    }
+}
+
+/// What an update gives to the replicated columns that it writes, by their places. `None` when some value shows only once it is
+/// there; and what becomes of keys always does.
+pub(super) fn assigned(
+    backend: DbBackend,
+    catalog: &Catalog,
+    table: &Table,
+    write: &Write,
+    update: &ast::Update,
+) -> Option<Vec<(usize, Value)>> {
+    let is_generated = |column: &Column| catalog.is_generated(&table.name, &column.name);
+    if catalog.must_compare(&table.name) || table.columns.iter().any(is_generated) {
+        return None;
+    }
+    let prophet = Prophet {
+        backend,
+        catalog,
+        table,
+        write,
+    };
+    let mut assigned: Vec<(usize, Value)> = Vec::new();
+    for assignment in &update.assignments {
+        let ast::AssignmentTarget::ColumnName(name) = &assignment.target else {
+            return None;
+        };
+        let name = &name.0.last()?.as_ident()?.value;
+        let mut columns = table.columns.iter().enumerate();
+        let Some((index, column)) = columns.find(|(_, column)| column.name.eq_ignore_ascii_case(name)) else {
+            continue;
+        };
+        if column.is_key() || assigned.iter().any(|(other, _)| *other == index) {
+            return None;
+        }
+        if column.kind().is_some() {
+            assigned.push((index, prophet.kept(column, &assignment.value)?));
+        }
+    }
+    Some(assigned)
+}
+
+impl Prophet<'_> {
+    /// The value that is bound for a column, if it is read from it just as it is bound.
+    fn kept(&self, column: &Column, given: &Expr) -> Option<Value> {
+        let Expr::Value(ast::ValueWithSpan {
+            value: ast::Value::Placeholder(text),
+            ..
+        }) = given
+        else {
+            return None;
+        };
+        let value = self.write.values.get(placeholder(text)?)?;
+        // Drivers bind others in ways of their own.
+        let is_plain = matches!(
+            value,
+            Value::Bool(_)
+                | Value::TinyInt(_)
+                | Value::SmallInt(_)
+                | Value::Int(_)
+                | Value::BigInt(_)
+                | Value::TinyUnsigned(_)
+                | Value::SmallUnsigned(_)
+                | Value::Unsigned(_)
+                | Value::BigUnsigned(_)
+                | Value::String(_)
+                | Value::Bytes(_)
+                | Value::Uuid(_)
+                | Value::Json(_)
+        );
+        if !is_plain || !column.takes(value) {
+            return None;
+        }
+        let json = codec::encode(value).ok()?;
+        if column.kind() == Some(Kind::Set) && !is_canonical(&json) {
+            return None;
+        }
+        let at_risk = inexact::at_risk(self.backend, self.catalog, self.table, column, &json);
+        (!at_risk).then(|| value.clone())
+    }
+}
+
+/// Whether a set's elements stand in their order, each once.
+fn is_canonical(set: &Json) -> bool {
+    let Json::Array(elements) = set else { return false };
+    let texts: Vec<_> = elements.iter().map(canonical).collect();
+    texts.is_sorted_by(|one, next| one < next)
+}
