@@ -122,3 +122,57 @@ async fn types_of_one_kind_understand_each_other() {
     };
     assert_eq!(wide::Entity::find_by_id(1).one(&a).await.unwrap(), Some(expected));
 }
+
+mod worded {
+    use grove_crdt::Crdt;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+    #[sea_orm(table_name = "links")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        #[crdt(lww)]
+        pub target: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+}
+
+mod linked {
+    use grove_crdt::Crdt;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Crdt)]
+    #[sea_orm(table_name = "links")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+        #[crdt(lww)]
+        pub target: Uuid,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+}
+
+/// The record has it as it was written, and the column as it reads it.
+#[apply(on_each_database!)]
+async fn a_uuid_in_upper_case_is_no_edit_where_it_is_read_in_lower_case() {
+    let (a, b) = (
+        replica_of::<worded::Entity>("a").await,
+        replica_of::<linked::Entity>("b").await,
+    );
+    let row = worded::Model {
+        id: 1,
+        target: wide().uuid,
+    };
+    row.into_active_model().reset_all().insert(&a).await.unwrap();
+    assert_eq!(pull(&b, &a, "links").await, 0);
+    let before = cells(&b, "links").await;
+    let found = b.adopt::<linked::Entity>().await.unwrap();
+    assert_eq!((found.adopted, found.changed), (0, 0), "{found}");
+    assert_eq!(cells(&b, "links").await, before);
+    assert_eq!(cells(&a, "links").await, before);
+}
