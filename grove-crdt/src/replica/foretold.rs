@@ -1,6 +1,8 @@
 //! What rows become that need not be read back: where a statement binds plain values, and the columns are sure to hold them as
 //! they are.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{DbBackend, Value};
 use serde_json::Value as Json;
 use sqlparser::ast::{self, Expr, SetExpr};
@@ -25,9 +27,10 @@ impl Rows<'_> {
     /// on them. `None` when some value shows only once it is there.
     pub(super) fn foretold(&self, catalog: &Catalog) -> Option<Vec<Row>> {
         let table = self.table;
-        if self.may_exist() || catalog.must_compare(&table.name) {
+        if self.may_exist() {
             return None;
         }
+        let prophet = Prophet::new(self.backend(), catalog, table, self.write)?;
         let SetExpr::Values(values) = self.insert.source.as_ref()?.body.as_ref() else {
             return None;
         };
@@ -38,12 +41,6 @@ impl Rows<'_> {
             (!catalog.is_generated(&table.name, &column.name)).then_some((index, column, place))
         });
         let places = places.collect::<Option<Vec<_>>>()?;
-        let prophet = Prophet {
-            backend: self.backend(),
-            catalog,
-            table,
-            write: self.write,
-        };
         let rows = values.rows.iter().map(|given| {
             let mut row = vec![Value::String(None); table.columns.len()];
             for (index, column, place) in &places {
@@ -65,15 +62,10 @@ pub(super) fn assigned(
     update: &ast::Update,
 ) -> Option<Vec<(usize, Value)>> {
     let is_generated = |column: &Column| catalog.is_generated(&table.name, &column.name);
-    if catalog.must_compare(&table.name) || table.columns.iter().any(is_generated) {
+    if table.columns.iter().any(is_generated) {
         return None;
     }
-    let prophet = Prophet {
-        backend,
-        catalog,
-        table,
-        write,
-    };
+    let prophet = Prophet::new(backend, catalog, table, write)?;
     let mut assigned: Vec<(usize, Value)> = Vec::new();
     for assignment in &update.assignments {
         let ast::AssignmentTarget::ColumnName(name) = &assignment.target else {
@@ -94,7 +86,21 @@ pub(super) fn assigned(
     Some(assigned)
 }
 
-impl Prophet<'_> {
+impl<'a> Prophet<'a> {
+    /// `None` when nothing can be told of the table: what is written to it may be altered, or go to another row; or two of its
+    /// columns differ in letters' case only, as PostgreSQL lets them, so that a name alone does not tell which is meant.
+    fn new(backend: DbBackend, catalog: &'a Catalog, table: &'a Table, write: &'a Write) -> Option<Self> {
+        let names = catalog.columns(&table.name)?;
+        let folded: BTreeSet<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        let is_clear = folded.len() == names.len() && !catalog.must_compare(&table.name);
+        is_clear.then_some(Self {
+            backend,
+            catalog,
+            table,
+            write,
+        })
+    }
+
     /// The value that is bound for a column, if it is read from it just as it is bound.
     fn kept(&self, column: &Column, given: &Expr) -> Option<Value> {
         let Expr::Value(ast::ValueWithSpan {

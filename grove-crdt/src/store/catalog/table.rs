@@ -126,8 +126,8 @@ impl Table {
         &mut self.unique[place]
     }
 
-    /// Whether a column makes it so that a row may be found by another key than its own. Any column may be a key's when the database knows of
-    /// none.
+    /// Whether the columns of its key are such that a row may be found by another key. Any column may be a key's when the
+    /// database knows of none.
     pub(super) fn has_loose_key(&self) -> bool {
         let is_key = |column: &Column| {
             let key = self.primary.as_ref();

@@ -185,3 +185,25 @@ async fn a_queue_that_others_put_rows_into() {
     let rows = document::Entity::find().all(&*replica).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.view_count).sum::<i64>(), 30 + taken);
 }
+
+/// A column whose name differs from a field's in letters' case only was taken for the field.
+#[apply(on_postgres!)]
+async fn columns_that_differ_in_case_only_are_told_apart() {
+    let with_title = DOCUMENTS.replace("author text,", "author text, \"Title\" text,");
+    let replica = documents_in(&[&with_title]).await;
+    let tags = serde_json::json!(["x"]);
+    captured(
+        &replica,
+        vec![
+            (
+                "UPDATE documents SET \"Title\" = $1, view_count = $2 WHERE id = 'a'",
+                vec!["other".into(), 7_i64.into()],
+            ),
+            (
+                "INSERT INTO documents (\"Title\", id, title, view_count, tags) VALUES ($1, $2, $3, $4, $5)",
+                vec!["other".into(), "d".into(), "its own".into(), 1_i64.into(), tags.into()],
+            ),
+        ],
+    )
+    .await;
+}
