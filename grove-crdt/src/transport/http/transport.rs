@@ -1,7 +1,6 @@
-use std::{fmt, io::Write, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use flate2::{Compression, write::GzEncoder};
 use reqwest::{
     Client, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -133,7 +132,7 @@ impl HttpTransport {
         self
     }
 
-    /// Whether requests larger than a kibibyte are compressed with gzip; they are, unless set. Switch it off for a
+    /// Whether requests larger than a kibibyte are compressed with zstd; they are, unless set. Switch it off for a
     /// server, or a proxy before it, that can't read them. Whether answers come compressed is a matter of the client.
     #[must_use]
     pub fn compress(mut self, compress: bool) -> Self {
@@ -215,8 +214,8 @@ impl HttpTransport {
         headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL_VERSION));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.compress && body.len() >= COMPRESS_FROM {
-            body = gzip(&body).map_err(|error| unwritable(&error))?;
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            body = zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(|error| unwritable(&error))?;
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("zstd"));
         }
         Ok((headers, body))
     }
@@ -315,12 +314,6 @@ fn endpoint(base: &Url, path: &str) -> Url {
     url
 }
 
-fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes)?;
-    encoder.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -370,7 +363,7 @@ mod tests {
         assert!(!headers.contains_key(CONTENT_ENCODING));
         let (headers, body) = transport.encode(&"large".repeat(1_000)).unwrap();
         assert!(body.len() < 500);
-        assert_eq!(headers[CONTENT_ENCODING], "gzip");
+        assert_eq!(headers[CONTENT_ENCODING], "zstd");
         let too_large = transport.max_request(10).encode(&"0123456789").unwrap_err();
         assert_eq!(too_large.code.as_deref(), Some(TOO_LARGE));
     }
