@@ -11,7 +11,7 @@
 //!   keeps versions rising when a dump is restored into a cluster whose ids are lower.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, Statement,
+    ConnectionTrait, DbBackend, DbErr,
     sea_query::{Alias, Expr, ExprTrait as _, Func, IntoTableRef as _, Query, SelectStatement, UnionType},
 };
 
@@ -90,7 +90,7 @@ impl Numbering {
         match conn.get_database_backend() {
             DbBackend::Postgres => transaction_ids(conn, registry).await,
             DbBackend::MySql => {
-                raise_to(conn, newest_stored(conn, registry, None).await?).await?;
+                raise_to(conn, newest_stored(conn, registry).await?).await?;
                 Ok(Self::Counter)
             }
             _ => Ok(Self::AfterNewest),
@@ -169,8 +169,8 @@ pub(crate) struct Settled {
     pub newest: i64,
     /// The first version that must be left; none when all that can be seen may be taken.
     pub below: Option<i64>,
-    /// Whether something that is committed has to wait for a transaction still under way.
-    pub held_back: bool,
+    /// The newest version that is committed and has to wait for a transaction still under way, if any has.
+    pub held_back: Option<i64>,
 }
 
 /// How far the commit order is settled, as the snapshot of this transaction has it.
@@ -184,38 +184,48 @@ pub(crate) async fn settled<C: ConnectionTrait>(
         return Ok(Settled {
             newest,
             below: None,
-            held_back: false,
+            held_back: None,
         });
     };
-    let below = oldest_under_way(conn).await? + offset;
-    let all = newest_stored(conn, registry, None).await?;
-    let newest = if all < below {
-        all
-    } else {
-        newest_stored(conn, registry, Some(below)).await?
-    };
+    let subquery = |query: SelectStatement| Expr::SubQuery(None, Box::new(query.into()));
+    let select = Query::select()
+        .expr(Expr::col("below"))
+        .expr(subquery(newest_query(registry, None)))
+        .expr(subquery(newest_query(registry, Some(&Expr::col("below")))))
+        .from_subquery(oldest_under_way(offset), "under_way")
+        .take();
+    let row = conn.query_one(&select).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the transactions under way".into()))?;
+    let (below, all, newest): (i64, i64, i64) = (
+        row.try_get_by_index(0)?,
+        row.try_get_by_index(1)?,
+        row.try_get_by_index(2)?,
+    );
     Ok(Settled {
         newest,
         below: Some(below),
-        held_back: all >= below,
+        held_back: (all >= below).then_some(all),
     })
 }
 
-/// The id below which every transaction of this database has ended. Those of the cluster's other databases can't have
-/// written here.
-async fn oldest_under_way<C: ConnectionTrait>(conn: &C) -> Result<i64, DbErr> {
-    let sql = "SELECT coalesce(min(t.id::text::bigint), pg_snapshot_xmax(pg_current_snapshot())::text::bigint) \
-               FROM pg_snapshot_xip(pg_current_snapshot()) AS t(id) \
-               WHERE NOT EXISTS (SELECT FROM pg_stat_activity a \
-               WHERE a.backend_xid = t.id::xid AND a.datname <> current_database())";
-    let row = conn
-        .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
-        .await?;
-    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+/// A query for the version below which every transaction of this database has ended, as the one column `below`. Those of the
+/// cluster's other databases can't have written here.
+fn oldest_under_way(offset: i64) -> SelectStatement {
+    let id = "coalesce(min(xact.xact::text::bigint), pg_snapshot_xmax(pg_current_snapshot())::text::bigint)";
+    let of_elsewhere = "EXISTS (SELECT FROM pg_stat_activity a \
+                        WHERE a.backend_xid = xact.xact::xid AND a.datname <> current_database())";
+    Query::select()
+        .expr_as(Expr::cust(format!("{id} + {offset}")), "below")
+        .from_function(
+            Func::cust("pg_snapshot_xip").arg(Expr::cust("pg_current_snapshot()")),
+            "xact",
+        )
+        .and_where(Expr::cust(of_elsewhere).not())
+        .take()
 }
 
 /// A query for the newest version stored, as the one column `newest`; of those below a version, if one is given.
-pub(crate) fn newest_query(registry: &Registry, below: Option<i64>) -> SelectStatement {
+pub(crate) fn newest_query(registry: &Registry, below: Option<&Expr>) -> SelectStatement {
     let mut versions = Query::select()
         .expr_as(Expr::col("version_floor"), "v")
         .from(REPLICA)
@@ -229,7 +239,7 @@ pub(crate) fn newest_query(registry: &Registry, below: Option<i64>) -> SelectSta
         let mut newest = Query::select();
         newest.expr_as(Expr::col("version").max(), "v").from(shadow);
         if let Some(below) = below {
-            newest.and_where(Expr::col("version").lt(below));
+            newest.and_where(Expr::col("version").lt(below.clone()));
         }
         versions.union(UnionType::All, newest);
     }
@@ -239,8 +249,8 @@ pub(crate) fn newest_query(registry: &Registry, below: Option<i64>) -> SelectSta
         .take()
 }
 
-async fn newest_stored<C: ConnectionTrait>(conn: &C, registry: &Registry, below: Option<i64>) -> Result<i64, DbErr> {
-    let row = conn.query_one(&newest_query(registry, below)).await?;
+async fn newest_stored<C: ConnectionTrait>(conn: &C, registry: &Registry) -> Result<i64, DbErr> {
+    let row = conn.query_one(&newest_query(registry, None)).await?;
     row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
@@ -251,7 +261,7 @@ pub(crate) async fn newest<C: ConnectionTrait>(
     numbering: Numbering,
 ) -> Result<i64, DbErr> {
     if !matches!(numbering, Numbering::Counter) {
-        return newest_stored(conn, registry, None).await;
+        return newest_stored(conn, registry).await;
     }
     let select = Query::select().column("version_floor").from(REPLICA).take();
     let row = conn.query_one(&select).await?;
@@ -287,5 +297,5 @@ pub(crate) async fn raise_floor<C: ConnectionTrait>(
     if !matches!(numbering, Numbering::AfterNewest) {
         return Ok(());
     }
-    raise_to(conn, newest_stored(conn, registry, None).await?).await
+    raise_to(conn, newest_stored(conn, registry).await?).await
 }

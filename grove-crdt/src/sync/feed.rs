@@ -165,7 +165,7 @@ impl Feed {
             came_from: page.came_from,
             position: page.position,
             has_more: page.has_more,
-            held_back: page.held_back,
+            held_back: page.held_back.is_some(),
         })
     }
 

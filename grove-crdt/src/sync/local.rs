@@ -29,8 +29,9 @@ pub(crate) struct Page {
     pub came_from: Vec<Option<String>>,
     pub position: Position,
     pub has_more: bool,
-    /// Whether there is more that can't be taken yet: it is committed, but a transaction that began earlier is not.
-    pub held_back: bool,
+    /// Up to which version there is more that can't be taken yet, if there is: it is committed, but a transaction that began
+    /// earlier is not.
+    pub held_back: Option<i64>,
 }
 
 /// How long a reader that is held back looks again by itself, and how often. It would see more with the next commit anyway;
@@ -217,7 +218,8 @@ impl Replica {
     /// The changes of `tables` after a position, in commit order, but for those that came from the replica `not_via`. A
     /// page holds whole transactions, unless one alone is larger than `limit`.
     ///
-    /// When a transaction still under way holds something back, it looks again for a moment.
+    /// When a transaction still under way holds something back, it looks again for a moment. What is committed meanwhile is not
+    /// waited for: where many write, there is always something.
     pub(crate) async fn changes_after(
         &self,
         tables: &[String],
@@ -226,6 +228,7 @@ impl Replica {
         limit: usize,
     ) -> Result<Page, Error> {
         let mut waited = Duration::ZERO;
+        let mut awaited = None;
         loop {
             let page = self.page_now(tables, after, not_via, limit).await?;
             let patience = if page.changes.is_empty() {
@@ -233,7 +236,10 @@ impl Replica {
             } else {
                 LOOK_AGAIN_WITH_CHANGES_FOR
             };
-            if !page.held_back || waited >= patience {
+            let Some(held_back) = page.held_back else {
+                return Ok(page);
+            };
+            if page.position.version >= *awaited.get_or_insert(held_back) || waited >= patience {
                 return Ok(page);
             }
             tokio::time::sleep(LOOK_AGAIN_EVERY).await;
@@ -279,7 +285,7 @@ impl Replica {
         }
         found.sort_by(|a, b| place_of(a).cmp(&place_of(b)));
         let mut page = cut(found, settled.newest.max(after.version), limit);
-        page.held_back = settled.held_back && !page.has_more;
+        page.held_back = settled.held_back.filter(|_| !page.has_more);
         Ok(page)
     }
 }
@@ -344,6 +350,6 @@ fn page_of(found: Vec<Versioned>, position: Position, has_more: bool) -> Page {
         came_from,
         position,
         has_more,
-        held_back: false,
+        held_back: None,
     }
 }
