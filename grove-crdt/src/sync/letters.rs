@@ -18,7 +18,7 @@ impl Round<'_> {
     pub(super) async fn retry_inbound(&mut self) -> Result<(), Error> {
         let replica = &self.settings.replica;
         let letters = replica
-            .dead_letters_to_retry(Direction::Inbound, self.peer.name(), self.letters)
+            .dead_letters_to_retry(Direction::Inbound, self.wire.peer.name(), self.letters)
             .await?;
         let from = self.state.replica_id.clone().unwrap_or_default();
         for letters in letters.chunks(self.settings.page_size) {
@@ -33,7 +33,7 @@ impl Round<'_> {
     pub(super) async fn retry_outbound(&mut self) -> Result<Outcome, Error> {
         let replica = &self.settings.replica;
         let letters = replica
-            .dead_letters_to_retry(Direction::Outbound, self.peer.name(), self.letters)
+            .dead_letters_to_retry(Direction::Outbound, self.wire.peer.name(), self.letters)
             .await?;
         for letters in letters.chunks(self.settings.page_size) {
             let changes: Vec<_> = letters.iter().map(|letter| letter.change.clone()).collect();
@@ -63,14 +63,14 @@ impl Round<'_> {
             );
         }
         tracing::warn!(
-            peer = self.peer.name(),
+            peer = self.wire.peer.name(),
             ?direction,
             changes = letters.len(),
             "changes were refused; they are kept"
         );
         self.settings
             .replica
-            .keep_dead_letters(direction, self.peer.name(), &letters)
+            .keep_dead_letters(direction, self.wire.peer.name(), &letters)
             .await
     }
 

@@ -43,7 +43,8 @@ pub use local::DeadLetter;
 pub(crate) use local::{Direction, Letters, Retry};
 pub use presence::{NodePresence, PresenceRequest, PresenceResponse, PresenceStream, TopicPresences};
 pub use protocol::{
-    ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse, StreamRequest,
+    ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse, PushedChange,
+    StreamRequest,
 };
 pub use report::{PeerFailure, SyncError, SyncReport};
 pub use respond::Refusal;

@@ -4,7 +4,7 @@
 //! so a lost answer is repeated safely.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::{Number, Value as Json};
+use serde_json::{Number, Value as Json, value::RawValue};
 
 #[cfg(feature = "openapi")]
 use crate::sync::schema;
@@ -99,7 +99,45 @@ pub struct PushRequest {
     pub replica_id: String,
     /// The changes. Each is judged alone; they are parsed one by one, so that one that can't be read spoils no other.
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::pushed))]
-    pub changes: Vec<Json>,
+    pub changes: Vec<PushedChange>,
+}
+
+/// A [`Change`] as it is pushed: a JSON text, which may turn out to be none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PushedChange(Box<RawValue>);
+
+impl PushedChange {
+    /// The text of a change.
+    ///
+    /// # Errors
+    ///
+    /// It can't be written as JSON.
+    pub fn new(change: &Change) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(change).map(Self)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The change, or why it is none.
+    pub(crate) fn read(&self) -> Result<Change, String> {
+        serde_json::from_str(self.as_str()).map_err(|error| {
+            let message = error.to_string();
+            // The place is one in this text alone, which nobody sees.
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            message.strip_suffix(&place).unwrap_or(&message).to_owned()
+        })
+    }
+}
+
+impl PartialEq for PushedChange {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
 }
 
 /// The answer to a push.

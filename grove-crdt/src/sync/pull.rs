@@ -1,12 +1,15 @@
 //! The pulling half of a round.
 
+use futures_util::future::try_join;
+
 use crate::{
     error::Error,
     replica::Way,
     sync::{
         Change, Direction, PullRequest, PullResponse, TOO_LARGE, TransportError, TransportErrorKind,
         letters::Refused,
-        round::{Outcome, Round},
+        round::{Outcome, Round, Wire},
+        syncer::Settings,
     },
 };
 
@@ -14,9 +17,15 @@ impl Round<'_> {
     /// Merges what the peer has committed since the last time, page by page.
     pub(super) async fn pull(&mut self) -> Result<(), Error> {
         self.retry_inbound().await?;
+        let mut asked = None;
         loop {
             let cursor = self.state.cursor.clone();
-            let answer = self.ask(cursor.clone()).await?;
+            let answered = match asked.take() {
+                Some(answered) => answered,
+                None => ask(self.wire, self.question(cursor.clone())).await,
+            };
+            let (answer, limit) = answered?;
+            self.page_size = limit;
             let who = self.recognise(&answer.replica_id, &answer.node_id, answer.restarted)?;
             let from_the_start = answer.restarted || cursor.is_none();
             if who == Outcome::Forgotten && !from_the_start {
@@ -26,13 +35,26 @@ impl Round<'_> {
                 let message = "it says that there is more, but its cursor stays where it is";
                 return Err(self.failure(TransportErrorKind::Garbled, message).into());
             }
-            self.take(&answer, Way::Pull).await?;
+            asked = self.take_and_ask(&answer).await?;
             self.state.cursor = Some(answer.cursor);
             self.save().await?;
             if !answer.has_more {
                 return Ok(());
             }
         }
+    }
+
+    /// Merges a page, and asks for the next meanwhile.
+    async fn take_and_ask(&mut self, answer: &PullResponse) -> Result<Option<Answered>, Error> {
+        if !answer.has_more {
+            self.take(answer, Way::Pull).await?;
+            return Ok(None);
+        }
+        let (wire, question) = (self.wire, self.question(Some(answer.cursor.clone())));
+        // What can't be merged ends the round at once. That there is no answer does not keep this page from being merged.
+        let asking = async { Ok(ask(wire, question).await) };
+        let ((), answered) = try_join(self.take(answer, Way::Pull), asking).await?;
+        Ok(Some(answered))
     }
 
     /// Merges what the peer has streamed, which goes on where the state stands. When it turns out to be another database, or a
@@ -47,23 +69,15 @@ impl Round<'_> {
         Ok(Outcome::Done)
     }
 
-    /// One page; a smaller one when it turns out to be too large in bytes.
-    async fn ask(&mut self, cursor: Option<String>) -> Result<PullResponse, TransportError> {
-        let settings = self.settings;
-        let mut request = PullRequest {
-            node_id: settings.replica.node_id().clone(),
-            replica_id: settings.replica.replica_id().to_owned(),
-            tables: settings.tables.clone(),
+    fn question(&self, cursor: Option<String>) -> PullRequest {
+        let Settings { replica, tables, .. } = self.settings;
+        PullRequest {
+            node_id: replica.node_id().clone(),
+            replica_id: replica.replica_id().to_owned(),
+            tables: tables.clone(),
             cursor,
-            limit: None,
+            limit: Some(self.page_size),
             filter: None,
-        };
-        loop {
-            request.limit = Some(self.page_size);
-            match self.answer(|| self.peer.pull(&request)).await {
-                Err(error) if error.code.as_deref() == Some(TOO_LARGE) && self.page_size > 1 => self.page_size /= 2,
-                result => return result,
-            }
         }
     }
 
@@ -108,5 +122,19 @@ impl Round<'_> {
             .collect();
         self.report.rejected += refused.len();
         Ok(refused)
+    }
+}
+
+/// A page, and how many changes it may have had.
+type Answered = Result<(PullResponse, usize), TransportError>;
+
+/// Asks for one page; for a smaller one when it turns out to be too large in bytes.
+async fn ask(wire: Wire<'_>, mut question: PullRequest) -> Answered {
+    loop {
+        let limit = question.limit.unwrap_or(1);
+        match wire.answer(|| wire.peer.pull(&question)).await {
+            Err(error) if error.code.as_deref() == Some(TOO_LARGE) && limit > 1 => question.limit = Some(limit / 2),
+            result => return result.map(|answer| (answer, limit)),
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! The pushing half of a round.
 
+use futures_util::future::OptionFuture;
+
 use crate::{
     error::Error,
     replica::Way,
     sync::{
-        Change, Direction, HookError, PushRequest, PushResponse, Rejection, RejectionCode, TOO_LARGE, TransportError,
-        TransportErrorKind,
+        Change, Direction, HookError, Position, PushRequest, PushResponse, PushedChange, Rejection, RejectionCode,
+        TOO_LARGE, TransportError, TransportErrorKind,
         letters::Refused,
+        local::Page,
         outgoing::outgoing,
         round::{Ahead, Extent, Outcome, Round},
+        syncer::Settings,
     },
 };
 
@@ -23,12 +27,13 @@ impl Round<'_> {
             Some(ahead) if ahead.remembered == self.state => ahead.position.clone(),
             _ => self.state.pushed.clone(),
         };
+        let mut ahead = Ok(None);
         loop {
-            let not_via = self.state.replica_id.as_deref().filter(|_| !self.resend);
-            let page = settings
-                .replica
-                .changes_after(&settings.tables, &from, not_via, settings.page_size)
-                .await?;
+            let not_via = self.not_via();
+            let page = match std::mem::replace(&mut ahead, Ok(None))? {
+                Some(page) => page,
+                None => page_after(settings, &from, not_via.as_deref()).await?,
+            };
             let nothing = page.changes.is_empty() && !page.has_more;
             if nothing && extent == Extent::PushOnly && !self.resend {
                 self.ahead = Some(Ahead {
@@ -37,20 +42,34 @@ impl Round<'_> {
                 });
                 return Ok(Outcome::Done);
             }
+            from = page.position;
             if !page.changes.is_empty() {
-                let Some(refused) = self.deliver(page.changes).await? else {
+                // While this page is on its way, the next is read. Both are waited for: see `Wire::answer`.
+                let start = from.clone();
+                let next = async {
+                    let next = page.has_more.then(|| page_after(settings, &start, not_via.as_deref()));
+                    OptionFuture::from(next).await.transpose()
+                };
+                let (delivered, next) = tokio::join!(self.deliver(page.changes), next);
+                let Some(refused) = delivered? else {
                     return Ok(Outcome::Forgotten);
                 };
                 self.keep(Direction::Outbound, refused).await?;
+                // Who has answered now need not be told what came from there.
+                ahead = next.map(|page: Option<Page>| page.filter(|_| self.not_via() == not_via));
             }
-            from.clone_from(&page.position);
-            self.state.pushed = page.position;
+            self.state.pushed.clone_from(&from);
             self.resend &= page.has_more;
             self.save().await?;
             if !page.has_more {
                 return Ok(Outcome::Done);
             }
         }
+    }
+
+    /// The peer's database, whose own changes it is not sent again unless it has lost them.
+    fn not_via(&self) -> Option<String> {
+        self.state.replica_id.clone().filter(|_| !self.resend)
     }
 
     /// Sends what hooks leave of the changes, and returns what they or the peer refused; `None` when the peer turned out to
@@ -115,7 +134,7 @@ impl Round<'_> {
         let settings = self.settings;
         let changes = changes
             .iter()
-            .map(serde_json::to_value)
+            .map(PushedChange::new)
             .collect::<Result<_, _>>()
             .map_err(|error| {
                 let message = format!("a change can't be written as JSON: {error}");
@@ -126,7 +145,7 @@ impl Round<'_> {
             replica_id: settings.replica.replica_id().to_owned(),
             changes,
         };
-        self.answer(|| self.peer.push(&request)).await
+        self.wire.answer(|| self.wire.peer.push(&request)).await
     }
 
     /// Takes down what was refused of the part that begins at `start`.
@@ -146,6 +165,11 @@ impl Round<'_> {
         }
         Ok(())
     }
+}
+
+async fn page_after(settings: &Settings, from: &Position, not_via: Option<&str>) -> Result<Page, Error> {
+    let Settings { replica, tables, .. } = settings;
+    replica.changes_after(tables, from, not_via, settings.page_size).await
 }
 
 fn too_large(error: TransportError) -> Rejection {

@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde::Deserialize as _;
-
 use crate::{
     clock::NodeId,
     error::Error,
@@ -185,8 +183,8 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
     let mut changes = Vec::with_capacity(request.changes.len());
     let mut places = Vec::with_capacity(request.changes.len());
     let mut rejected = Vec::new();
-    for (index, json) in request.changes.iter().enumerate() {
-        match Change::deserialize(json) {
+    for (index, pushed) in request.changes.iter().enumerate() {
+        match pushed.read() {
             Ok(change) if !peer.writes(&change.table) => {
                 let message = format!("this peer may not write table `{}`", change.table);
                 rejected.push(Rejection::new(index, RejectionCode::Forbidden, message));
@@ -195,7 +193,7 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
                 changes.push(change);
                 places.push(index);
             }
-            Err(error) => rejected.push(Rejection::new(index, RejectionCode::Malformed, error.to_string())),
+            Err(detail) => rejected.push(Rejection::new(index, RejectionCode::Malformed, detail)),
         }
     }
     let merged = replica.merge_changes(peer, &changes, &request.replica_id).await?;

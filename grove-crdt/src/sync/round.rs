@@ -39,14 +39,49 @@ pub(super) enum Outcome {
     Forgotten,
 }
 
+/// The way to the peer. It does not depend on where the round stands, so that the peer can be asked while something else is
+/// being done.
+#[derive(Clone, Copy)]
+pub(super) struct Wire<'a> {
+    pub(super) peer: &'a dyn Transport,
+    settings: &'a Settings,
+    /// Ends the waiting for the peer.
+    stop: &'a CancellationToken,
+}
+
+impl Wire<'_> {
+    /// Waits for an answer, trying again what can pass.
+    ///
+    /// Only this waiting is cut short when the sync is stopped. What is done in the database is done to its end, which is
+    /// soon: a connection that is abandoned halfway is closed, and with it goes a database in memory.
+    pub(super) async fn answer<T, F>(self, request: impl FnMut() -> F) -> Result<T, TransportError>
+    where
+        F: Future<Output = Result<T, TransportError>>,
+    {
+        let Settings { retry, jitter, .. } = self.settings;
+        match self.stop.run_until_cancelled(retry.send(jitter, request)).await {
+            Some(answer) => answer,
+            None => Err(self.failure(TransportErrorKind::Unavailable, "the sync was stopped")),
+        }
+    }
+
+    fn failure(self, kind: TransportErrorKind, message: impl Into<String>) -> TransportError {
+        TransportError {
+            peer: self.peer.name().to_owned(),
+            kind,
+            code: None,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+}
+
 /// One round with one peer.
 pub(crate) struct Round<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) peer: &'a dyn Transport,
+    pub(super) wire: Wire<'a>,
     /// The peer as hooks are told of it.
     pub(super) who: Peer,
-    /// Ends the waiting for the peer.
-    stop: &'a CancellationToken,
     /// The name under which the peer is remembered together with the choice of tables.
     scope: String,
     pub(super) state: PeerState,
@@ -91,9 +126,8 @@ impl<'a> Round<'a> {
         let state = settings.replica.peer_state(peer.name(), &scope).await?;
         Ok(Self {
             settings,
-            peer,
+            wire: Wire { peer, settings, stop },
             who: Peer::new(peer.name()),
-            stop,
             scope,
             saved: state.clone(),
             state,
@@ -110,8 +144,8 @@ impl<'a> Round<'a> {
         let begun = Instant::now();
         let result = self.pull_and_push(extent).await;
         let meters = &self.settings.replica.core.meters;
-        meters.round(self.peer.name(), result.is_ok(), begun.elapsed());
-        tracing::debug!(peer = self.peer.name(), report = %self.report, ok = result.is_ok(), "round ended");
+        meters.round(self.wire.peer.name(), result.is_ok(), begun.elapsed());
+        tracing::debug!(peer = self.wire.peer.name(), report = %self.report, ok = result.is_ok(), "round ended");
         result
     }
 
@@ -126,21 +160,6 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Waits for an answer, trying again what can pass.
-    ///
-    /// Only this waiting is cut short when the sync is stopped. What is done in the database is done to its end, which is
-    /// soon: a connection that is abandoned halfway is closed, and with it goes a database in memory.
-    pub(super) async fn answer<T, F>(&self, request: impl FnMut() -> F) -> Result<T, TransportError>
-    where
-        F: Future<Output = Result<T, TransportError>>,
-    {
-        let Settings { retry, jitter, .. } = self.settings;
-        match self.stop.run_until_cancelled(retry.send(jitter, request)).await {
-            Some(answer) => answer,
-            None => Err(self.failure(TransportErrorKind::Unavailable, "the sync was stopped")),
-        }
-    }
-
     /// Compares who answered with who is remembered under the peer's name, and forgets that one when it is another.
     pub(super) fn recognise(&mut self, replica_id: &str, node: &NodeId, restarted: bool) -> Result<Outcome, Error> {
         let own = &self.settings.replica;
@@ -149,7 +168,7 @@ impl<'a> Round<'a> {
                 node: node.to_string(),
                 detail: format!(
                     "peer `{}` writes under it too, into another database; give one of them another id",
-                    self.peer.name()
+                    self.wire.peer.name()
                 ),
             });
         }
@@ -164,7 +183,7 @@ impl<'a> Round<'a> {
             return Err(self.failure(TransportErrorKind::Garbled, message).into());
         }
         tracing::info!(
-            peer = self.peer.name(),
+            peer = self.wire.peer.name(),
             "the peer's database is another one, or restored: starting over"
         );
         self.state = PeerState {
@@ -180,7 +199,7 @@ impl<'a> Round<'a> {
         if !self.resend && self.state != self.saved {
             let replica = &self.settings.replica;
             replica
-                .save_peer_state(self.peer.name(), &self.scope, &self.state)
+                .save_peer_state(self.wire.peer.name(), &self.scope, &self.state)
                 .await?;
             self.saved = self.state.clone();
         }
@@ -188,12 +207,6 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn failure(&self, kind: TransportErrorKind, message: impl Into<String>) -> TransportError {
-        TransportError {
-            peer: self.peer.name().to_owned(),
-            kind,
-            code: None,
-            message: message.into(),
-            retry_after: None,
-        }
+        self.wire.failure(kind, message)
     }
 }

@@ -1,6 +1,7 @@
 //! The syncer: what it remembers, what it tries again, and what it tells when a peer fails.
 
 mod failures;
+mod pipeline;
 mod refused;
 mod rounds;
 mod run;
