@@ -91,7 +91,7 @@ async fn cells_of<C: ConnectionTrait>(conn: &C, table: &Table, field: &str) -> R
 }
 
 fn state_of(row: &Raw) -> Option<Json> {
-    serde_json::from_str(row.state.as_deref()?).ok()
+    row.state.as_ref()?.json().ok()
 }
 
 /// Replaces the stored form of one cell's state.

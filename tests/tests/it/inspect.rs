@@ -1,7 +1,7 @@
 //! Showing a record.
 
-use grove_crdt::{OrSet, RecordState, Replica};
-use grove_crdt_tests::{builder, create_table, entities::document, new_database, replica_of};
+use grove_crdt::{Error, OrSet, RecordState, Replica};
+use grove_crdt_tests::{builder, create_table, entities::document, execute, new_database, replica_of};
 use sea_orm::{ActiveValue::Set, ActiveValue::Unchanged, ConnectionTrait, TransactionSession, TransactionTrait};
 use serde_json::json;
 
@@ -119,4 +119,24 @@ async fn as_a_serde_value() {
         ],
     });
     assert_eq!(serde_json::to_value(&state).unwrap(), expected);
+}
+
+/// On SQLite, states are read together, as parts of one text.
+#[apply(on_each_database!)]
+async fn a_state_that_is_none_is_told_with_its_key() {
+    let replica = replica_of::<document::Entity>("node-1").await;
+    doc().insert(&replica).await.unwrap();
+    let mut other = doc();
+    other.id = Set("doc-2".into());
+    other.insert(&replica).await.unwrap();
+    for text in ["{", "", "1,2", "]", "not JSON", "[]", r#"{"lww":1}"#] {
+        let set = "UPDATE \"_documents_crdt\" SET state = ? WHERE pk = 'doc-1'";
+        assert_eq!(execute(replica.connection(), set, [text.into()]).await, 1);
+        let error = replica.inspect::<document::Entity>("doc-1").await.unwrap_err();
+        let Error::Corrupt { table, pk, .. } = &error else {
+            panic!("{text}: {error}");
+        };
+        assert_eq!((table.as_str(), pk.as_str()), ("documents", "doc-1"), "{text}");
+        assert!(shown(&replica, "doc-2").await.contains("Hello World"), "{text}");
+    }
 }

@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
             Some(writer) if writer.as_str() == node => writer.clone(),
             _ => NodeId::stored(&node)?,
         };
-        let text = row.state.ok_or_else(|| missing("state"))?;
+        let state = row.state.ok_or_else(|| missing("state"))?;
         let plain = Plain {
             key,
             epoch: number(row.epoch, "epoch")?,
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
                 counter: number(row.hlc_counter, "hlc_counter")?,
                 node: node.clone(),
             },
-            state: serde_json::from_str(&text).map_err(|error| corrupt(error.to_string()))?,
+            state: state.into_json().map_err(|error| corrupt(error.to_string()))?,
             pk,
         };
         self.writer = Some(node);

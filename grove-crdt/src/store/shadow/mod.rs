@@ -15,6 +15,7 @@ use sea_orm::{
 pub(crate) use batch::{Batch, Part, remove, write};
 pub(crate) use births::{Written, can_be_written, write_births};
 pub(in crate::store) use form::{Reader, tagged};
+use raw::RawState;
 pub(in crate::store) use raw::{Raw, fetch};
 
 use crate::{
@@ -196,7 +197,7 @@ async fn load<C: ConnectionTrait>(
             if row.pk.is_none() {
                 any_parked = Some(row.epoch > Some(0));
                 newest = row.version.unwrap_or_default();
-                seen = Seen(row.state);
+                seen = Seen(row.state.and_then(RawState::into_text));
                 continue;
             }
             let stored = reader.read(row)?;
