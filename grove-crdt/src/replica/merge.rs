@@ -192,7 +192,7 @@ async fn merge_shares(
             let rows = if records.is_partial(pk) {
                 part_of_row(&share.table, pk, before, after, &changes)
             } else {
-                row_of(&share.table, pk, before, after)
+                row_of(&share.table, pk, before, after, &changes)
             };
             wanted.entry(name.clone()).or_default().extend(rows);
         }
@@ -266,7 +266,7 @@ async fn write_rows(
 }
 
 /// The row to be written for a record that changed, with the fields whose values did.
-fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wanted> {
+fn row_of(table: &Table, pk: &str, before: &Record, after: Record, changes: &[Incoming]) -> Option<Wanted> {
     let pk = pk.to_owned();
     if !before.is_alive() || !after.is_alive() || before.epoch() != after.epoch() {
         let stays_away = !before.is_alive() && !after.is_alive() && before.head().is_some() == after.head().is_some();
@@ -278,8 +278,16 @@ fn row_of(table: &Table, pk: &str, before: &Record, after: Record) -> Option<Wan
             waited: false,
         });
     }
+    // A cell changes its field alone; a head, any.
+    let may_change = |field: &str| {
+        changes.iter().any(|incoming| match &incoming.change {
+            types::Change::Cell(key, _) => key.field == field || incoming.altered.is_some(),
+            types::Change::Head(_) => true,
+        })
+    };
     let fields: BTreeSet<_> = table
         .replicated()
+        .filter(|(_, column, _)| may_change(&column.name))
         .filter(|(_, column, kind)| before.value(&column.name, *kind) != after.value(&column.name, *kind))
         .map(|(_, column, _)| column.name.clone())
         .collect();

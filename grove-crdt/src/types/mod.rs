@@ -21,6 +21,7 @@
 //! - A cell of a lower epoch than the head's is gone; one of a higher epoch waits for its head.
 
 mod altered;
+mod birth;
 mod cell;
 mod counter;
 mod encode;
@@ -32,6 +33,7 @@ mod lww;
 mod record;
 mod set;
 
+pub(crate) use birth::{Birth, BirthValue, Head};
 pub(crate) use cell::{Cell, CellKey, State};
 pub(crate) use counter::Totals;
 pub(crate) use encode::{
@@ -39,5 +41,5 @@ pub(crate) use encode::{
 };
 pub(crate) use json::{MAX_DEPTH, canonical, exact_i64, exact_u64, i64_json, is_same, is_too_deep, u64_json};
 pub use kind::Kind;
-pub(crate) use record::{Birth, BirthValue, Change, Head, Record};
+pub(crate) use record::{Change, Record};
 pub(crate) use set::{Element, Tags, element_key};

@@ -1,35 +1,21 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    iter::Peekable,
+    ops::Bound::{Included, Unbounded},
+};
 
 use serde_json::Value as Json;
 
 use crate::{
     clock::Hlc,
     types::{
-        Cell, CellKey, Element, Kind, State, Totals,
+        Birth, Cell, CellKey, Element, Head, Kind, State, Totals,
+        birth::{Born, contribution_of, contribution_to, contributions, join_birth_value},
         counter::checked_value,
         json::{self, canonical, exact_i64},
         set::{element_key, element_key_of},
     },
 };
-
-/// The values a record was born with, by field.
-pub(crate) type Birth = BTreeMap<String, BirthValue>;
-
-/// One value given at birth. The kind stands beside it, so that a node which does not know the field yet can merge it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct BirthValue {
-    pub kind: Kind,
-    pub value: Json,
-}
-
-/// The head cell: whether the record lives, and what it was born with.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Head {
-    pub epoch: u32,
-    pub hlc: Hlc,
-    /// Present when the epoch is odd.
-    pub birth: Option<Birth>,
-}
 
 /// One unit of merging, as it travels.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +23,9 @@ pub(crate) enum Change {
     Head(Head),
     Cell(CellKey, Cell),
 }
+
+/// How many cells are passed over before it is better to look a place up.
+const FEW: usize = 8;
 
 /// The whole state of one record.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,8 +65,11 @@ impl Record {
     /// Joins what came from elsewhere. The representation is normal again when this returns.
     pub(crate) fn merge(&mut self, changes: impl IntoIterator<Item = Change>) {
         let mut is_normal = true;
-        for change in changes {
+        let mut changes = changes.into_iter().peekable();
+        while let Some(change) = changes.next() {
             match change {
+                // What comes again changes nothing.
+                Change::Head(head) if self.head.as_ref().is_some_and(|mine| mine.is_same(&head)) => {}
                 Change::Head(head) => {
                     self.merge_head(head);
                     is_normal = false;
@@ -87,7 +79,12 @@ impl Record {
                     self.merge_cell(key, cell);
                     is_normal = false;
                 }
-                Change::Cell(key, cell) => self.join_cell(key, cell),
+                Change::Cell(key, cell) => match changes.peek() {
+                    Some(Change::Cell(next, _)) if next.field == key.field => {
+                        self.join_cells((key, cell), &mut changes);
+                    }
+                    _ => self.join_cell(key, cell),
+                },
             }
         }
         if !is_normal {
@@ -129,6 +126,36 @@ impl Record {
             }
         }
         self.cells.insert(key, theirs);
+    }
+
+    /// Joins cells of one field, as many as follow each other. They mostly come in their order, so that the place of the next
+    /// is a step or two from that of the last.
+    fn join_cells(&mut self, first: (CellKey, Cell), rest: &mut Peekable<impl Iterator<Item = Change>>) {
+        let mut new = Vec::new();
+        let mut here = self.cells.range_mut((Included(&first.0), Unbounded)).peekable();
+        let mut next = Some(first);
+        while let Some((key, theirs)) = next {
+            let mut steps = 0;
+            while steps < FEW && here.next_if(|(mine, _)| **mine < key).is_some() {
+                steps += 1;
+            }
+            if steps == FEW || here.peek().is_some_and(|(mine, _)| **mine > key) {
+                here = self.cells.range_mut((Included(&key), Unbounded)).peekable();
+            }
+            let of_the_field = |change: &Change| matches!(change, Change::Cell(next, _) if next.field == key.field);
+            let following = rest.next_if(of_the_field);
+            match here.next_if(|(mine, _)| **mine == key) {
+                Some((_, mine)) => mine.join(&key.cell, theirs),
+                None => new.push((key, theirs)),
+            }
+            next = following.and_then(|change| match change {
+                Change::Cell(key, cell) => Some((key, cell)),
+                Change::Head(_) => None,
+            });
+        }
+        for (key, cell) in new {
+            self.join_cell(key, cell);
+        }
     }
 
     fn merge_head(&mut self, theirs: Head) {
@@ -320,7 +347,13 @@ impl Record {
             Some(Born { head, value })
         });
         let cells = head.map(|head| {
-            let cells = self.cells.range(CellKey::new(field, "")..);
+            // To pass over a few is less than to look a place up.
+            let cells = if self.cells.len() <= FEW {
+                self.cells.range::<CellKey, _>(..)
+            } else {
+                self.cells.range(CellKey::new(field, "")..)
+            };
+            let cells = cells.skip_while(move |(key, _)| key.field.as_str() < field);
             let cells = cells.take_while(move |(key, _)| key.field == field);
             cells.filter(|(_, cell)| cell.epoch == head.epoch)
         });
@@ -390,91 +423,6 @@ impl Record {
     }
 }
 
-/// What a birth gave to a field.
-#[derive(Clone, Copy)]
-struct Born<'a> {
-    head: &'a Head,
-    value: &'a BirthValue,
-}
-
 /// A counter's value left the range of `i64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overflow;
-
-/// The cells that a birth stands for.
-fn contributions(head: &Head) -> impl Iterator<Item = (CellKey, Cell)> + '_ {
-    let fields = head.birth.iter().flat_map(|birth| birth.keys());
-    fields.flat_map(|field| contribution_of(head, field))
-}
-
-fn contribution_of(head: &Head, field: &str) -> Vec<(CellKey, Cell)> {
-    let Some(born) = head.birth.as_ref().and_then(|birth| birth.get(field)) else {
-        return Vec::new();
-    };
-    let cell = |place: String, state| (CellKey::new(field, place), contributed(head, state));
-    match (born.kind, &born.value) {
-        (Kind::Lww, value) => vec![cell(String::new(), State::Lww(value.clone()))],
-        (Kind::Counter, value) => vec![cell(head.hlc.node.to_string(), born_totals(value))],
-        (Kind::Set, value) => {
-            let elements = value.as_array().into_iter().flatten();
-            elements
-                .map(|value| cell(element_key(value), born_element(head, value)))
-                .collect()
-        }
-    }
-}
-
-/// The one of these cells that is at a place.
-fn contribution_to(head: &Head, key: &CellKey) -> Option<Cell> {
-    let born = head.birth.as_ref()?.get(&key.field)?;
-    let state = match (born.kind, &born.value) {
-        (Kind::Lww, value) => key.cell.is_empty().then(|| State::Lww(value.clone())),
-        (Kind::Counter, value) => (key.cell == head.hlc.node.as_str()).then(|| born_totals(value)),
-        (Kind::Set, value) => {
-            let mut elements = value.as_array()?.iter();
-            let element = elements.find(|value| element_key(value) == key.cell)?;
-            Some(born_element(head, element))
-        }
-    };
-    state.map(|state| contributed(head, state))
-}
-
-fn contributed(head: &Head, state: State) -> Cell {
-    Cell {
-        epoch: head.epoch,
-        hlc: head.hlc.clone(),
-        state,
-    }
-}
-
-fn born_totals(value: &Json) -> State {
-    State::Counter(Totals::of(exact_i64(value).unwrap_or_default()))
-}
-
-fn born_element(head: &Head, value: &Json) -> State {
-    State::Set(Element::added(value.clone(), &head.hlc))
-}
-
-/// Joins the values that two births with one clock give to a field.
-fn join_birth_value(mine: &mut BirthValue, theirs: &BirthValue) {
-    match (mine.kind, theirs.kind) {
-        (Kind::Set, Kind::Set) => {
-            let elements = [&mine.value, &theirs.value]
-                .into_iter()
-                .filter_map(Json::as_array)
-                .flatten();
-            let union: BTreeMap<_, _> = elements.map(|value| (canonical(value), value)).collect();
-            mine.value = Json::Array(union.into_values().cloned().collect());
-        }
-        (kind, other) if kind == other => {
-            if json::compare(&theirs.value, &mine.value).is_gt() {
-                mine.value = theirs.value.clone();
-            }
-        }
-        (kind, other) => {
-            if other > kind {
-                *mine = theirs.clone();
-            }
-        }
-    }
-}

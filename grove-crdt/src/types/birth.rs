@@ -1,0 +1,135 @@
+//! Births: the values that a record begins with, and the cells that they stand for.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::{
+    clock::Hlc,
+    types::{
+        Cell, CellKey, Element, Kind, State, Totals,
+        json::{self, canonical, exact_i64},
+        set::element_key,
+    },
+};
+
+/// The values a record was born with, by field.
+pub(crate) type Birth = BTreeMap<String, BirthValue>;
+
+/// One value given at birth. The kind stands beside it, so that a node which does not know the field yet can merge it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BirthValue {
+    pub kind: Kind,
+    pub value: Json,
+}
+
+/// The head cell: whether the record lives, and what it was born with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Head {
+    pub epoch: u32,
+    pub hlc: Hlc,
+    /// Present when the epoch is odd.
+    pub birth: Option<Birth>,
+}
+
+impl Head {
+    /// Whether two heads have one form.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let births = match (&self.birth, &other.birth) {
+            (Some(mine), Some(theirs)) => {
+                let is_same = |((field, a), (other, b)): ((&String, &BirthValue), (&String, &BirthValue))| {
+                    field == other && a.kind == b.kind && json::is_same(&a.value, &b.value)
+                };
+                mine.len() == theirs.len() && mine.iter().zip(theirs).all(is_same)
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        births && self.epoch == other.epoch && self.hlc == other.hlc
+    }
+}
+
+/// What a birth gave to a field.
+#[derive(Clone, Copy)]
+pub(super) struct Born<'a> {
+    pub head: &'a Head,
+    pub value: &'a BirthValue,
+}
+
+/// The cells that a birth stands for.
+pub(super) fn contributions(head: &Head) -> impl Iterator<Item = (CellKey, Cell)> + '_ {
+    let fields = head.birth.iter().flat_map(|birth| birth.keys());
+    fields.flat_map(|field| contribution_of(head, field))
+}
+
+pub(super) fn contribution_of(head: &Head, field: &str) -> Vec<(CellKey, Cell)> {
+    let Some(born) = head.birth.as_ref().and_then(|birth| birth.get(field)) else {
+        return Vec::new();
+    };
+    let cell = |place: String, state| (CellKey::new(field, place), contributed(head, state));
+    match (born.kind, &born.value) {
+        (Kind::Lww, value) => vec![cell(String::new(), State::Lww(value.clone()))],
+        (Kind::Counter, value) => vec![cell(head.hlc.node.to_string(), born_totals(value))],
+        (Kind::Set, value) => {
+            let elements = value.as_array().into_iter().flatten();
+            elements
+                .map(|value| cell(element_key(value), born_element(head, value)))
+                .collect()
+        }
+    }
+}
+
+/// The one of these cells that is at a place.
+pub(super) fn contribution_to(head: &Head, key: &CellKey) -> Option<Cell> {
+    let born = head.birth.as_ref()?.get(&key.field)?;
+    let state = match (born.kind, &born.value) {
+        (Kind::Lww, value) => key.cell.is_empty().then(|| State::Lww(value.clone())),
+        (Kind::Counter, value) => (key.cell == head.hlc.node.as_str()).then(|| born_totals(value)),
+        (Kind::Set, value) => {
+            let mut elements = value.as_array()?.iter();
+            let element = elements.find(|value| element_key(value) == key.cell)?;
+            Some(born_element(head, element))
+        }
+    };
+    state.map(|state| contributed(head, state))
+}
+
+fn contributed(head: &Head, state: State) -> Cell {
+    Cell {
+        epoch: head.epoch,
+        hlc: head.hlc.clone(),
+        state,
+    }
+}
+
+fn born_totals(value: &Json) -> State {
+    State::Counter(Totals::of(exact_i64(value).unwrap_or_default()))
+}
+
+fn born_element(head: &Head, value: &Json) -> State {
+    State::Set(Element::added(value.clone(), &head.hlc))
+}
+
+/// Joins the values that two births with one clock give to a field.
+pub(super) fn join_birth_value(mine: &mut BirthValue, theirs: &BirthValue) {
+    match (mine.kind, theirs.kind) {
+        (Kind::Set, Kind::Set) => {
+            let elements = [&mine.value, &theirs.value]
+                .into_iter()
+                .filter_map(Json::as_array)
+                .flatten();
+            let union: BTreeMap<_, _> = elements.map(|value| (canonical(value), value)).collect();
+            mine.value = Json::Array(union.into_values().cloned().collect());
+        }
+        (kind, other) if kind == other => {
+            if json::compare(&theirs.value, &mine.value).is_gt() {
+                mine.value = theirs.value.clone();
+            }
+        }
+        (kind, other) => {
+            if other > kind {
+                *mine = theirs.clone();
+            }
+        }
+    }
+}
