@@ -157,8 +157,10 @@ where
     let Some((table, session)) = whom_to_tell::<A::Entity, C>(db)? else {
         return Ok(active);
     };
-    order_sets(&table, &mut active);
     let operations = <A::Entity as CrdtEntity>::operations(&active);
+    // Those of an update that remember their steps are made anew from what the row holds.
+    let made_anew = |name: &str| !insert && session.is_some() && is_among(&operations, name);
+    order_sets(&table, &mut active, made_anew);
     let Some(session) = session else {
         if !insert && !operations.is_empty() {
             return Err(Error::Uncapturable {
@@ -289,13 +291,20 @@ fn column_named<A: ActiveModelTrait>(name: &str) -> Option<<A::Entity as EntityT
     <A::Entity as EntityTrait>::Column::iter().find(|column| column.as_str() == name)
 }
 
-/// Puts sets that are about to be written in canonical order, so that the column reads the same on every node.
-fn order_sets<A: ActiveModelTrait>(table: &Table, active: &mut A) {
+/// Whether there is an operation on a column.
+fn is_among<C: IdenStatic>(operations: &[(C, Operation)], name: &str) -> bool {
+    operations.iter().any(|(column, _)| column.as_str() == name)
+}
+
+/// Puts sets that are about to be written in canonical order, so that the column reads the same on every node; but for those
+/// that are made anew.
+fn order_sets<A: ActiveModelTrait>(table: &Table, active: &mut A, made_anew: impl Fn(&str) -> bool) {
     for (_, field, kind) in table.replicated() {
         let Some(column) = column_named::<A>(&field.name) else {
             continue;
         };
         if kind == Kind::Set
+            && !made_anew(&field.name)
             && let ActiveValue::Set(Value::Json(Some(json))) = active.get(column)
             && let Json::Array(values) = *json
         {
@@ -332,7 +341,9 @@ where
         let Some((index, field)) = table.column(column.as_str()) else {
             continue;
         };
-        let is_set = matches!(active.get(column), ActiveValue::Set(_)) && !field.is_key();
+        // What remembers steps is set; to look at a large set takes long.
+        let is_set = is_among(&operations, &field.name) || matches!(active.get(column), ActiveValue::Set(_));
+        let is_set = is_set && !field.is_key();
         any |= is_set;
         match field.kind() {
             Some(Kind::Lww) if is_set || catalog.is_generated(&table.name, &field.name) => {

@@ -85,8 +85,8 @@ impl Pending {
                 self.changed = None;
                 self.row = None;
             }
-            What::Changed(changed) => {
-                self.row.clone_from(&changed.after);
+            What::Changed(mut changed) => {
+                self.row = changed.after.take();
                 if self.born {
                     return;
                 }
@@ -132,7 +132,6 @@ impl Changed {
             };
             self.fields.insert(column, folded);
         }
-        self.after = later.after;
     }
 }
 

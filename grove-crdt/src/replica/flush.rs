@@ -48,11 +48,10 @@ struct Loaded {
 /// Writes what has been collected since the last flush.
 pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result<(), Error> {
     let (effects, version) = {
-        let log = session.log();
-        (log.effects[log.flushed..].to_vec(), log.version)
+        let mut log = session.log();
+        (log.unflushed(), log.version)
     };
-    let count = effects.len();
-    if count == 0 {
+    if effects.is_empty() {
         return Ok(());
     }
     let core = &session.core;
@@ -74,7 +73,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         }
     }
     if read.is_empty() {
-        session.log().is_flushed(count, changed, wrote.then_some(taken));
+        session.log().is_flushed(changed, wrote.then_some(taken));
         return Ok(());
     }
     let mut loaded = Vec::new();
@@ -137,7 +136,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
             taken = Taken::Is(version);
         }
     }
-    session.log().is_flushed(count, changed, wrote.then_some(taken));
+    session.log().is_flushed(changed, wrote.then_some(taken));
     Ok(())
 }
 

@@ -172,11 +172,14 @@ impl Work<'_> {
         for wanted in &wanted {
             keys.push(key::parse(table, &wanted.pk)?);
         }
-        let existing = row::read(self.tx, table, &keys).await?;
+        let mut existing = row::read(self.tx, table, &keys).await?;
         self.complete(table, &mut wanted, &existing).await?;
-        let mut plan = Plan::default();
-        for (wanted, key) in wanted.iter().zip(keys) {
-            let there = existing.get(&wanted.pk);
+        let mut plan = Plan {
+            there: existing.keys().cloned().collect(),
+            ..Plan::default()
+        };
+        for (wanted, key) in wanted.iter_mut().zip(keys) {
+            let there = existing.remove(&wanted.pk);
             if wanted.record.is_alive() {
                 match self.target(table, wanted, &key, there) {
                     Ok(Some((shape, row))) => plan.writes.entry(shape).or_default().push(row),
@@ -184,10 +187,9 @@ impl Work<'_> {
                     Err(detail) => self.park(table, &wanted.pk, Broken::found(Constraint::Value, detail)),
                 }
             } else if wanted.record.head().is_some() {
-                plan.deletes.extend(there.cloned());
+                plan.deletes.extend(there);
             }
         }
-        plan.there = existing.into_keys().collect();
         self.wanted.insert(table.name.clone(), wanted);
         Ok(plan)
     }
@@ -196,14 +198,15 @@ impl Work<'_> {
     fn target(
         &self,
         table: &Table,
-        wanted: &Wanted,
+        wanted: &mut Wanted,
         key: &[Value],
-        there: Option<&Row>,
+        there: Option<Row>,
     ) -> Result<Option<(Shape, Row)>, String> {
-        let mut row: Row = there.cloned().unwrap_or_else(|| fresh(table, key));
+        let is_there = there.is_some();
+        let mut row: Row = there.unwrap_or_else(|| fresh(table, key));
         let mut columns: Vec<usize> = Vec::new();
         let mut update = Vec::new();
-        let mut differs = there.is_none();
+        let mut differs = !is_there;
         for (index, column) in table.columns.iter().enumerate() {
             if self.catalog.is_generated(&table.name, &column.name) {
                 continue;
@@ -216,32 +219,32 @@ impl Work<'_> {
                 .fields
                 .as_ref()
                 .is_none_or(|fields| fields.contains(&column.name));
-            if there.is_some() && !named {
+            if is_there && !named {
                 columns.push(index);
                 if absent(kind).is_some() || wanted.record.knows(&column.name) {
                     update.push(index);
                 }
                 continue;
             }
-            let value = match wanted.sets.as_ref().and_then(|sets| sets.shown(&column.name)) {
-                Some(shown) => Some(shown.clone()),
-                None => wanted
-                    .record
-                    .value(&column.name, kind)
-                    .map_err(|_| format!("counter `{}` is out of the range of i64", column.name))?
-                    .or_else(|| absent(kind)),
+            let (value, stands_already) = match wanted.sets.as_mut().and_then(|sets| sets.take(&column.name)) {
+                Some(shown) => (Some(shown.elements), Some(!shown.differs)),
+                None => {
+                    let value = wanted.record.value(&column.name, kind);
+                    let value = value.map_err(|_| format!("counter `{}` is out of the range of i64", column.name))?;
+                    (value.or_else(|| absent(kind)), None)
+                }
             };
             let Some(value) = value else {
                 // A field that no one has given a value: the column keeps what it has, or takes its default.
-                if there.is_some() {
+                if is_there {
                     columns.push(index);
                 }
                 continue;
             };
             columns.push(index);
             update.push(index);
-            let stands = there.and_then(|row| field_value(table, row, index).ok());
-            if stands.is_none_or(|stands| !is_same(&stands, &value)) {
+            let stands = || is_there.then(|| field_value(table, &row, index).ok()).flatten();
+            if !stands_already.unwrap_or_else(|| stands().is_some_and(|stands| is_same(&stands, &value))) {
                 differs = true;
                 row[index] = column
                     .decode(&value)

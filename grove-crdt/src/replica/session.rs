@@ -425,9 +425,18 @@ impl Log {
         self.spoilt.get_or_insert_with(|| why.to_owned());
     }
 
-    /// Notes that the next effects are in the shadow, and under which version something was written there.
-    pub(crate) fn is_flushed(&mut self, effects: usize, tables: BTreeSet<String>, version: Option<Taken>) {
-        self.flushed += effects;
+    /// The effects that are not in the shadow yet. They stay in the log while a savepoint may bring some of them back.
+    pub(crate) fn unflushed(&mut self) -> Vec<Effect> {
+        if self.savepoints.is_empty() {
+            self.effects.split_off(self.flushed)
+        } else {
+            self.effects[self.flushed..].to_vec()
+        }
+    }
+
+    /// Notes that all effects are in the shadow, and under which version something was written there.
+    pub(crate) fn is_flushed(&mut self, tables: BTreeSet<String>, version: Option<Taken>) {
+        self.flushed = self.effects.len();
         self.version = version.unwrap_or(self.version);
         self.changed.extend(tables);
         self.forget_flushed();

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, Value};
 use serde_json::Value as Json;
 
 use crate::{
-    entity::{Row, SetStep, Table, codec},
+    entity::{Row, SetStep, Table},
     error::Error,
     replica::{
         effect::elements,
@@ -26,14 +26,24 @@ pub(crate) enum Sets {
     /// The steps that were taken.
     Touched(BTreeMap<String, Vec<SetStep>>),
     /// What the columns are to show.
-    Shown(BTreeMap<String, Json>),
+    Shown(BTreeMap<String, Shown>),
+}
+
+/// What the column of a set is to show.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// In canonical order.
+    pub(super) elements: Json,
+    /// Whether these are others than it has.
+    pub(super) differs: bool,
 }
 
 impl Sets {
-    pub(super) fn shown(&self, field: &str) -> Option<&Json> {
+    /// Gives away what a column is to show.
+    pub(super) fn take(&mut self, field: &str) -> Option<Shown> {
         match self {
             Self::Touched(_) => None,
-            Self::Shown(shown) => shown.get(field),
+            Self::Shown(shown) => shown.remove(field),
         }
     }
 }
@@ -80,19 +90,26 @@ impl Work<'_> {
         table: &Table,
         row: &Row,
         steps: &BTreeMap<String, Vec<SetStep>>,
-    ) -> Option<BTreeMap<String, Json>> {
+    ) -> Option<BTreeMap<String, Shown>> {
         let backend = self.tx.get_database_backend();
         let after = steps.iter().map(|(field, steps)| {
             let (index, column) = table.column(field)?;
-            let mut elements = elements(table, index, &codec::encode(&row[index]).ok()?).ok()?;
+            let mut elements = match &row[index] {
+                Value::Json(Some(json)) => elements(table, index, json).ok()?,
+                Value::Json(None) => BTreeMap::new(),
+                _ => return None,
+            };
+            let differs = steps.iter().any(|step| match step {
+                SetStep::Add(value) => !elements.contains_key(&canonical(value)),
+                SetStep::Remove(value) => elements.contains_key(&canonical(value)),
+            });
             for SetStep::Add(value) | SetStep::Remove(value) in steps {
                 elements.insert(canonical(value), value.clone());
             }
-            let all = elements.values();
-            if !all
-                .clone()
-                .all(|value| inexact::shows_itself(backend, self.catalog, table, column, value))
-            {
+            let show_themselves = elements
+                .values()
+                .all(|value| inexact::shows_itself(backend, self.catalog, table, column, value));
+            if !show_themselves {
                 return None;
             }
             for step in steps {
@@ -100,7 +117,11 @@ impl Work<'_> {
                     elements.remove(&canonical(value));
                 }
             }
-            Some((field.clone(), Json::Array(elements.into_values().collect())))
+            let shown = Shown {
+                elements: Json::Array(elements.into_values().collect()),
+                differs,
+            };
+            Some((field.clone(), shown))
         });
         after.collect()
     }

@@ -75,22 +75,28 @@ pub(crate) fn columns_at_risk<'t>(
     catalog: &Catalog,
     table: &'t Table,
 ) -> Vec<(usize, &'t Column, Kind)> {
-    let holds_all = |column: &Column| {
-        let storage = catalog.storage(&table.name, &column.name);
-        storage.is_some_and(|storage| fit::holds_all(backend, &column.value_type, storage))
-    };
-    let any = catalog.may_alter(&table.name);
     let columns = table.replicated();
-    columns.filter(|(_, column, _)| any || !holds_all(column)).collect()
+    columns
+        .filter(|(_, column, _)| !holds_all(backend, catalog, table, column))
+        .collect()
+}
+
+/// Whether the column shows every value of its type as it is.
+fn holds_all(backend: DbBackend, catalog: &Catalog, table: &Table, column: &Column) -> bool {
+    let storage = catalog.storage(&table.name, &column.name);
+    !catalog.may_alter(&table.name)
+        && storage.is_some_and(|storage| fit::holds_all(backend, &column.value_type, storage))
 }
 
 /// Whether the column may show something else than `value` once that is written to it.
 pub(crate) fn at_risk(backend: DbBackend, catalog: &Catalog, table: &Table, column: &Column, value: &Json) -> bool {
-    let narrowed = column.narrowed(value).is_ok_and(|form| !is_same(&form, value));
-    let is_exact = catalog
-        .storage(&table.name, &column.name)
-        .is_some_and(|storage| fit::is_exact(backend, &column.value_type, storage, value));
-    narrowed || !is_exact || catalog.may_alter(&table.name)
+    if holds_all(backend, catalog, table, column) {
+        return false;
+    }
+    let narrowed = || column.narrowed(value).is_ok_and(|form| !is_same(&form, value));
+    let storage = catalog.storage(&table.name, &column.name);
+    let is_exact = storage.is_some_and(|storage| fit::is_exact(backend, &column.value_type, storage, value));
+    !is_exact || catalog.may_alter(&table.name) || narrowed()
 }
 
 /// Whether the column of a set that shows this element shows it as it is, and never for another.
@@ -101,10 +107,9 @@ pub(crate) fn shows_itself(
     column: &Column,
     element: &Json,
 ) -> bool {
-    let storage = catalog.storage(&table.name, &column.name);
-    let holds_all = storage.is_some_and(|storage| fit::holds_all(backend, &column.value_type, storage));
     // What JSON columns make of values, they make of numbers.
-    !catalog.may_alter(&table.name) && (holds_all || !fit::has_number(element, &|_| true))
+    holds_all(backend, catalog, table, column)
+        || !catalog.may_alter(&table.name) && !fit::has_number(element, &|_| true)
 }
 
 /// The notes on these rows. No statement is sent for no rows.
