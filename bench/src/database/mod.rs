@@ -57,7 +57,8 @@ async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(CONNECTIONS)
-        .min_connections(0)
+        // One alone keeps what it has read of a SQLite file; two that take turns read it again. A pool may come to either.
+        .min_connections(2)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|sqlite| {
             sqlite

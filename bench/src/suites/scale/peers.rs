@@ -9,7 +9,10 @@ use crate::{
     documents::{Step, key, replicated},
     exchange::{end_of, pull},
     harness::{Bench, Rounds, Timer},
-    suites::{node::Node, scale::stages::case},
+    suites::{
+        node::Node,
+        scale::{in_turn, stages::case},
+    },
 };
 
 /// The rows of the table.
@@ -36,7 +39,7 @@ pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
 async fn measure(rounds: Rounds, large: &mut Site, small: &mut Site) -> anyhow::Result<[Vec<(f64, f64)>; 2]> {
     let (mut writes, mut extracts) = (Vec::new(), Vec::new());
     for round in 0..rounds.warm_up + rounds.counted {
-        let (large, small) = (large.change(round).await?, small.change(round).await?);
+        let (large, small) = in_turn(round, large.change(round), small.change(round)).await?;
         if round >= rounds.warm_up {
             writes.push((large[0], small[0]));
             extracts.push((large[1], small[1]));

@@ -11,6 +11,7 @@ use crate::{
     exchange::{end_of, pull_of},
     harness::{Bench, Timer},
     suites::scale::{
+        in_turn,
         stages::{self, Stages},
         tagged::{self, plain},
     },
@@ -26,7 +27,7 @@ pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let (rounds, mut pairs) = (bench.rounds(0, 5), Vec::new());
     for round in 0..rounds.warm_up + rounds.counted {
         let element = format!("new {round}");
-        let pair = (many.add(&element).await?, few.add(&element).await?);
+        let pair = Box::pin(in_turn(round, many.add(&element), few.add(&element))).await?;
         if round >= rounds.warm_up {
             pairs.push(pair);
         }

@@ -4,7 +4,10 @@ use crate::{
     harness::{Bench, Timer},
     suites::{
         node::{Node, shuffled},
-        scale::stages::{self, Stages},
+        scale::{
+            in_turn,
+            stages::{self, Stages},
+        },
     },
 };
 
@@ -16,10 +19,12 @@ pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let rows = shuffled(small).into_iter().cycle().zip(shuffled(large));
     for (round, (one_of_few, one_of_many)) in rows.take(rounds.warm_up + rounds.counted).enumerate() {
         let title = format!("title {round}");
-        let pair = (
-            many.retitle(one_of_many, &title).await?,
-            few.retitle(one_of_few, &title).await?,
+        let pair = in_turn(
+            round,
+            many.retitle(one_of_many, &title),
+            few.retitle(one_of_few, &title),
         );
+        let pair = Box::pin(pair).await?;
         if round >= rounds.warm_up {
             pairs.push(pair);
         }
