@@ -79,6 +79,20 @@ impl Events {
         self.next_of("changes").await
     }
 
+    /// Reads on until changes of these keys have come, and no others, and returns the last event. On PostgreSQL, what is committed
+    /// may come in parts: transactions that are under way hold it back.
+    pub(super) async fn told(&mut self, keys: &[&str]) -> Event {
+        let mut told = Vec::new();
+        loop {
+            let event = self.next().await;
+            told.extend(event.keys());
+            if told.len() >= keys.len() {
+                assert_eq!(told, keys);
+                return event;
+            }
+        }
+    }
+
     /// The next event of a kind.
     pub(super) async fn next_of(&mut self, kind: &str) -> Event {
         let next = async {

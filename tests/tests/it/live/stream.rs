@@ -53,20 +53,18 @@ async fn a_stream_goes_on_exactly_after_the_last_event() {
         notes::write(&hub, id, "x").await;
     }
     let mut pages = Events::open(&url, "tables=notes&limit=1", None).await;
-    let first = pages.next().await;
-    assert_eq!(first.keys(), ["a"]);
+    let first = pages.told(&["a"]).await;
 
     // By the cursor in the URL, and by the header of a client that was cut off, which is newer.
     let query = format!("tables=notes&cursor={}", first.id);
     let mut events = Events::open(&url, &query, None).await;
-    let second = events.next().await;
-    assert_eq!(second.keys(), ["b", "c"]);
+    let second = events.told(&["b", "c"]).await;
     notes::write(&hub, "d", "x").await;
     let mut events = Events::open(&url, &query, Some(&second.id)).await;
-    assert_eq!(events.next().await.keys(), ["d"]);
+    events.told(&["d"]).await;
     // An empty one is none.
     let mut events = Events::open(&url, &query, Some("")).await;
-    assert_eq!(events.next().await.keys(), ["b", "c", "d"]);
+    events.told(&["b", "c", "d"]).await;
 }
 
 #[apply(on_each_database!)]
@@ -77,10 +75,12 @@ async fn a_cursor_of_another_history_starts_over_and_says_so() {
     let query = format!("tables=notes&cursor={}", page.cursor);
     let mut events = Events::open(&serve(&hub).await, &query, None).await;
     let first = events.next().await;
-    assert_eq!(
-        (first.keys(), &first.json()["restarted"]),
-        (vec!["a".to_owned()], &true.into())
-    );
+    assert_eq!(first.json()["restarted"], true);
+    if first.keys().is_empty() {
+        events.told(&["a"]).await;
+    } else {
+        assert_eq!(first.keys(), ["a"]);
+    }
     notes::write(&hub, "b", "x").await;
     assert_eq!(events.next().await.json()["restarted"], Json::Null);
 }
@@ -123,7 +123,7 @@ async fn hooks_are_asked_about_what_is_streamed() {
     notes::write(&hub, "secret-1", "x").await;
     notes::write(&hub, "a", "x").await;
     let mut events = Events::open_as("reader", &url, "tables=notes").await;
-    assert_eq!(events.next().await.keys(), ["a"]);
+    events.told(&["a"]).await;
     notes::write(&hub, "secret-2", "x").await;
     events.is_silent().await;
     notes::write(&hub, "b", "x").await;
