@@ -320,12 +320,12 @@ fn part_of_row(table: &Table, pk: &str, before: &Record, after: Record, changes:
                     (Some(value), None) => SetStep::Remove(value),
                     _ => continue,
                 };
-                steps.entry(field.clone()).or_default().push(step);
+                steps.entry(field.to_string()).or_default().push(step);
             }
             Some(kind) if before.value(field, kind) != after.value(field, kind) => {}
             _ => continue,
         }
-        fields.insert(field.clone());
+        fields.insert(field.to_string());
     }
     (!fields.is_empty()).then(|| Wanted {
         pk: pk.to_owned(),

@@ -7,20 +7,21 @@ use crate::{
     clock::Hlc,
     entity::Table,
     store::shadow::{Content, Stored},
-    types::{CellKey, Kind, State, birth_json, tags_json},
+    types::{Kind, State, birth_json, tags_json},
 };
 
 impl Stored {
     /// The cell as a change.
     pub(crate) fn into_change(self, table: &Table) -> Change {
+        let place = (self.pk, self.key.field.into(), self.key.cell.into());
         match self.content {
             Content::Head(head) => {
-                let mut change = bare(table, self.pk, self.key, head.epoch, head.hlc);
+                let mut change = bare(table, place, head.epoch, head.hlc);
                 hold_birth(&mut change, head.birth.map(birth_json));
                 change
             }
             Content::Cell(cell) => {
-                let mut change = bare(table, self.pk, self.key, cell.epoch, cell.hlc);
+                let mut change = bare(table, place, cell.epoch, cell.hlc);
                 hold(&mut change, cell.state);
                 change
             }
@@ -31,7 +32,8 @@ impl Stored {
 /// A stored cell, its state still in the form in which it is stored.
 pub(in crate::store) struct Plain {
     pub pk: String,
-    pub key: CellKey,
+    pub field: String,
+    pub cell: String,
     pub epoch: u32,
     pub hlc: Hlc,
     pub state: Json,
@@ -40,13 +42,13 @@ pub(in crate::store) struct Plain {
 impl Plain {
     /// Whether a state of this kind travels as it is stored.
     pub(in crate::store) fn travels_as_it_is(&self, known: Option<Kind>) -> bool {
-        self.key.field.is_empty() || known == Some(Kind::Lww)
+        self.field.is_empty() || known == Some(Kind::Lww)
     }
 
     /// The change that the cell is, when its state [travels as it is](Self::travels_as_it_is).
     pub(in crate::store) fn into_change(self, table: &Table) -> Change {
-        let is_head = self.key.field.is_empty();
-        let mut change = bare(table, self.pk, self.key, self.epoch, self.hlc);
+        let is_head = self.field.is_empty();
+        let mut change = bare(table, (self.pk, self.field, self.cell), self.epoch, self.hlc);
         if is_head {
             hold_birth(&mut change, Some(self.state).filter(|birth| !birth.is_null()));
         } else {
@@ -57,12 +59,12 @@ impl Plain {
 }
 
 /// A change without a value.
-fn bare(table: &Table, pk: String, key: CellKey, epoch: u32, hlc: Hlc) -> Change {
+fn bare(table: &Table, (pk, field, cell): (String, String, String), epoch: u32, hlc: Hlc) -> Change {
     Change {
         table: table.name.clone(),
         pk,
-        field: key.field,
-        cell: key.cell,
+        field,
+        cell,
         crdt_type: "record".into(),
         epoch,
         node_id: hlc.node.clone(),

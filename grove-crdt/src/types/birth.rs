@@ -81,7 +81,7 @@ pub(super) fn contribution_of(head: &Head, field: &str) -> Vec<(CellKey, Cell)> 
 
 /// The one of these cells that is at a place.
 pub(super) fn contribution_to(head: &Head, key: &CellKey) -> Option<Cell> {
-    let born = head.birth.as_ref()?.get(&key.field)?;
+    let born = head.birth.as_ref()?.get(key.field.as_str())?;
     let state = match (born.kind, &born.value) {
         (Kind::Lww, value) => key.cell.is_empty().then(|| State::Lww(value.clone())),
         (Kind::Counter, value) => (key.cell == head.hlc.node.as_str()).then(|| born_totals(value)),

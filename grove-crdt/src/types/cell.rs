@@ -1,3 +1,4 @@
+use compact_str::CompactString;
 use serde_json::Value as Json;
 
 use crate::{
@@ -8,12 +9,13 @@ use crate::{
 /// Where a cell stands within its record. The head has neither field nor cell.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CellKey {
-    pub field: String,
-    pub cell: String,
+    // Mostly as short as they can be within a key, with no place of their own to be given out and back.
+    pub field: CompactString,
+    pub cell: CompactString,
 }
 
 impl CellKey {
-    pub(crate) fn new(field: impl Into<String>, cell: impl Into<String>) -> Self {
+    pub(crate) fn new(field: impl Into<CompactString>, cell: impl Into<CompactString>) -> Self {
         Self {
             field: field.into(),
             cell: cell.into(),

@@ -1,4 +1,5 @@
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     iter::Peekable,
     ops::Bound::{Included, Unbounded},
@@ -136,15 +137,19 @@ impl Record {
         let mut next = Some(first);
         while let Some((key, theirs)) = next {
             let mut steps = 0;
-            while steps < FEW && here.next_if(|(mine, _)| **mine < key).is_some() {
+            let order = loop {
+                match here.peek().map(|(mine, _)| (*mine).cmp(&key)) {
+                    Some(Ordering::Less) if steps < FEW => drop(here.next()),
+                    order => break order,
+                }
                 steps += 1;
-            }
-            if steps == FEW || here.peek().is_some_and(|(mine, _)| **mine > key) {
+            };
+            if matches!(order, Some(Ordering::Less | Ordering::Greater)) {
                 here = self.cells.range_mut((Included(&key), Unbounded)).peekable();
             }
             let of_the_field = |change: &Change| matches!(change, Change::Cell(next, _) if next.field == key.field);
             let following = rest.next_if(of_the_field);
-            match here.next_if(|(mine, _)| **mine == key) {
+            match here.next_if(|(mine, _)| order == Some(Ordering::Equal) || **mine == key) {
                 Some((_, mine)) => mine.join(&key.cell, theirs),
                 None => new.push((key, theirs)),
             }
@@ -364,8 +369,8 @@ impl Record {
     pub(crate) fn field(&self, field: &str) -> BTreeMap<String, Cell> {
         let (born, cells) = self.parts(field);
         let born = born.into_iter().flat_map(|born| contribution_of(born.head, field));
-        let mut states: BTreeMap<_, _> = born.map(|(key, cell)| (key.cell, cell)).collect();
-        states.extend(cells.map(|(key, cell)| (key.cell.clone(), cell.clone())));
+        let mut states: BTreeMap<_, _> = born.map(|(key, cell)| (key.cell.into_string(), cell)).collect();
+        states.extend(cells.map(|(key, cell)| (key.cell.to_string(), cell.clone())));
         states
     }
 

@@ -59,8 +59,8 @@ impl Put {
     pub(super) fn into_values(self, version: Version) -> [Expr; 10] {
         [
             Expr::val(self.pk),
-            Expr::val(self.key.field),
-            Expr::val(self.key.cell),
+            Expr::val(self.key.field.as_str()),
+            Expr::val(self.key.cell.as_str()),
             Expr::val(i64::from(self.epoch)),
             Expr::val(self.hlc.ts),
             Expr::val(i64::from(self.hlc.counter)),
@@ -73,7 +73,7 @@ impl Put {
 
     /// About how many bytes it takes in a statement.
     pub(super) fn size(&self) -> usize {
-        let texts = [&self.pk, &self.key.field, &self.key.cell, &self.state];
+        let texts = [self.pk.as_str(), &self.key.field, &self.key.cell, &self.state];
         texts.iter().map(|text| text.len() + 8).sum::<usize>() + 64
     }
 }
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         let known = self.known(&row);
         let plain = self.plain(row)?;
         if plain.travels_as_it_is(known) {
-            if plain.key.field.is_empty() && !plain.state.is_null() {
+            if plain.field.is_empty() && !plain.state.is_null() {
                 check_birth(&plain.state).map_err(|bad| corrupt(self.table, &plain.pk, bad.to_string()))?;
             }
             return Ok(plain.into_change(self.table));
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
             u32::try_from(value).map_err(|_| corrupt(format!("{value} is out of range")))
         };
         let field = row.field.ok_or_else(|| missing("field"))?;
-        let key = CellKey::new(field, row.cell.ok_or_else(|| missing("cell"))?);
+        let cell = row.cell.ok_or_else(|| missing("cell"))?;
         let node = row.node_id.ok_or_else(|| missing("node_id"))?;
         let node = match &self.writer {
             Some(writer) if writer.as_str() == node => writer.clone(),
@@ -157,7 +157,8 @@ impl<'a> Reader<'a> {
         };
         let state = row.state.ok_or_else(|| missing("state"))?;
         let plain = Plain {
-            key,
+            field,
+            cell,
             epoch: number(row.epoch, "epoch")?,
             hlc: Hlc {
                 ts: row.hlc_ts.ok_or_else(|| missing("hlc_ts"))?,
@@ -174,11 +175,13 @@ impl<'a> Reader<'a> {
     fn understand(&self, known: Option<Kind>, plain: Plain) -> Result<Stored, Error> {
         let Plain {
             pk,
-            key,
+            field,
+            cell,
             epoch,
             hlc,
             state,
         } = plain;
+        let key = CellKey::new(field, cell);
         let corrupt = |detail: String| corrupt(self.table, &pk, detail);
         let content = if key.field.is_empty() {
             let birth = match state {
