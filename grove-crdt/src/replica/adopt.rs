@@ -291,6 +291,7 @@ async fn record_rows(
         parking::park(core, tx, &failed).await?;
     }
     let version = Numbering::after(taken, loaded.newest);
+    core.statistics.grew(&table.name, batch.len());
     shadow::write(tx, table, version, batch, &loaded.seen).await?;
     Ok(true)
 }

@@ -20,7 +20,13 @@ use crate::{
         HookChain, audience::Audience, guard::NodeGuard, meters::Meters, news::Bulletin, occasion::Occasion,
         parsed::ParsedWrites, session::Session, shelf::Shelves,
     },
-    store::{catalog::Catalog, dialect, parked, server::Server, version::Numbering},
+    store::{
+        catalog::Catalog,
+        dialect, parked,
+        server::Server,
+        statistics::{self, Statistics},
+        version::Numbering,
+    },
 };
 
 /// What all clones of a replica share.
@@ -46,6 +52,7 @@ pub(crate) struct Core {
     pub(super) untried: std::sync::Mutex<Occasion>,
     /// Where among the parked rows to go on trying, when there are more than are tried at once.
     pub parked_turn: AtomicUsize,
+    pub statistics: Statistics,
     catalog: RwLock<Option<Arc<Catalog>>>,
     pub(super) parsed: ParsedWrites,
     /// SQLite has one writer at a time. Queueing for it here is fair; SQLite's own waiting is not.
@@ -157,6 +164,7 @@ impl Core {
             parkings: Parkings::new(parts.has_parked),
             untried: std::sync::Mutex::default(),
             parked_turn: AtomicUsize::new(0),
+            statistics: Statistics::default(),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
             parsed: ParsedWrites::default(),
             write_gate: Arc::new(Mutex::new(())),
@@ -241,9 +249,19 @@ impl Core {
     }
 
     /// Tells whoever waits for it that something was committed.
-    pub(crate) fn committed(&self) {
+    pub(crate) fn committed(self: &Arc<Self>) {
         self.commits.send_modify(|count| *count += 1);
         self.bulletin.post();
+        let grown = self.statistics.take_due();
+        if !grown.is_empty() && statistics::are_late(self.db.get_database_backend()) {
+            let core = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = statistics::count(&core.db, &core.registry, &grown).await {
+                    // It does so by itself some time.
+                    tracing::debug!(%error, "the database does not count shadow tables");
+                }
+            });
+        }
     }
 
     pub(crate) fn may_have_parked(&self) -> bool {

@@ -131,6 +131,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
             inexact::forget_fields(tx, &loaded.share.table, &outdated).await?;
         }
         if !batch.is_empty() {
+            core.statistics.grew(&loaded.share.table.name, batch.len());
             shadow::write(tx, &loaded.share.table, version, batch, &loaded.seen).await?;
             wrote = true;
             taken = Taken::Is(version);
@@ -177,6 +178,7 @@ async fn give_births(
         }
     }
     let at = at.get_or_insert_with(|| core.clock.tick(None));
+    core.statistics.grew(&share.table.name, births.len());
     shadow::write_births(tx, &core.registry, &share.table, taken, at, &births).await
 }
 

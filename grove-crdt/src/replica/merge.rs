@@ -208,6 +208,7 @@ async fn merge_shares(
     // Rows before cells, as local writes do.
     let failed = write_rows(core, tx, wanted).await?;
     for (table, batch, seen) in batches {
+        core.statistics.grew(&table.name, batch.len());
         shadow::write(tx, table, locked.version, batch, seen).await?;
     }
     let occasion = Occasion {

@@ -10,7 +10,8 @@ use sea_orm::{
 
 use crate::{error::Error, store::server::Server};
 
-/// `(columns) IN (tuples)`. SQLite takes no list of tuples, but a table of them.
+/// `(columns) IN (tuples)`. SQLite takes no list of several tuples, but a table of them; and PostgreSQL plans a long list for
+/// longer than it takes to look its tuples up.
 pub(crate) fn among(backend: DbBackend, columns: Vec<Expr>, tuples: Vec<Vec<Expr>>) -> Expr {
     if let [column] = columns.as_slice() {
         return column.clone().is_in(tuples.into_iter().flatten());
@@ -19,10 +20,10 @@ pub(crate) fn among(backend: DbBackend, columns: Vec<Expr>, tuples: Vec<Vec<Expr
         return among_by_beginning(&columns, tuples);
     }
     let tuples = tuples.into_iter().map(Expr::tuple);
-    if backend != DbBackend::Sqlite {
+    if backend != DbBackend::Sqlite && tuples.len() == 1 {
         return Expr::tuple(columns).is_in(tuples);
     }
-    let places = vec!["?"; tuples.len()].join(", ");
+    let places = vec![placeholder(backend); tuples.len()].join(", ");
     Expr::tuple(columns).binary(BinOper::In, Expr::cust_with_exprs(format!("(VALUES {places})"), tuples))
 }
 
@@ -61,6 +62,14 @@ pub(crate) fn is_one_of(backend: DbBackend, column: Expr, texts: &[String]) -> E
         BinOper::In,
         Expr::cust_with_values("(SELECT value FROM json_each(?))", [list]),
     )
+}
+
+/// What stands for the next of some expressions in a text of SQL.
+fn placeholder(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "$",
+        _ => "?",
+    }
 }
 
 /// Locks the rows a query reads until the transaction ends, where reading does not exclude writers anyway.

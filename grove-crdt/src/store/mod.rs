@@ -25,6 +25,7 @@ pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod server;
 pub(crate) mod shadow;
+pub(crate) mod statistics;
 pub(crate) mod version;
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};

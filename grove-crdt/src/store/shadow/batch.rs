@@ -30,6 +30,11 @@ impl Batch {
         self.puts.is_empty() && self.removals.is_empty()
     }
 
+    /// How many cells it writes.
+    pub(crate) fn len(&self) -> usize {
+        self.puts.len()
+    }
+
     /// Adds what made `before` into `after`. `via` names, for a cell that is just as a peer sent it, that peer.
     pub(crate) fn record<'r>(
         &mut self,

@@ -22,5 +22,6 @@ mod openings;
 mod paused_merges;
 mod processes;
 mod restored;
+mod statistics;
 mod steps;
 mod tables;
