@@ -166,6 +166,10 @@ impl Table {
         self.column(field).and_then(|(_, column)| column.kind())
     }
 
+    pub(crate) fn has_sets(&self) -> bool {
+        self.replicated().any(|(.., kind)| kind == Kind::Set)
+    }
+
     /// An error about a value of one of this table's fields.
     pub(crate) fn value_error(&self, field: &str, detail: impl Into<String>) -> Error {
         Error::Value {

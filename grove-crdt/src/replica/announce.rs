@@ -13,10 +13,11 @@ use sea_orm::{
 use serde_json::Value as Json;
 
 use crate::{
-    entity::{CrdtEntity, Operation, Row, SetStep, Table, key},
+    entity::{Column, CrdtEntity, Operation, Row, SetStep, Table, key},
     error::Error,
     replica::{
         effect::{Changed, Effect, FieldChange, What, elements, field_value},
+        foretold,
         introduction::{self, Introduction},
         made_keys::last_id,
         session::{Answer, Session},
@@ -41,7 +42,8 @@ pub(crate) struct Announced {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
-    Insert,
+    /// With the row, as far as it is known before.
+    Insert(Option<Row>),
     Update(Changed),
     Delete,
 }
@@ -126,7 +128,7 @@ impl Announced {
             }
         };
         let what = match self.deed {
-            Deed::Insert => What::Born(row),
+            Deed::Insert(foretold) => What::Born(row.or(foretold)),
             Deed::Update(changed) => What::Changed(Changed { after: row, ..changed }),
             Deed::Delete => What::Died,
         };
@@ -175,15 +177,21 @@ where
         return Ok(active);
     };
     if insert {
-        if session.core.catalog(db).await?.must_compare(&table.name) {
+        let (backend, catalog) = (db.get_database_backend(), session.core.catalog(db).await?);
+        if catalog.must_compare(&table.name) {
             return Ok(active);
         }
-        let statement = A::Entity::insert(active.clone()).build(db.get_database_backend());
+        // Where the insert does not give it back.
+        let row = (!backend.support_returning()).then(|| {
+            let given = |column: &Column| column_named::<A>(&column.name).and_then(|c| active.get(c).into_value());
+            foretold::row(backend, &catalog, &table, given)
+        });
+        let statement = A::Entity::insert(active.clone()).build(backend);
         let announced = Announced {
             statement,
             key: key_values(&table, &active),
             table,
-            deed: Deed::Insert,
+            deed: Deed::Insert(row.flatten()),
             stale: false,
             compared: false,
         };
@@ -334,8 +342,8 @@ where
     let Some(key) = key_values(table, active) else {
         return Ok(());
     };
-    let catalog = session.core.catalog(db).await?;
-    let mut fields = BTreeMap::new();
+    let (backend, catalog) = (db.get_database_backend(), session.core.catalog(db).await?);
+    let (mut fields, mut given) = (BTreeMap::new(), BTreeMap::new());
     let mut any = false;
     for column in <A::Entity as EntityTrait>::Column::iter() {
         let Some((index, field)) = table.column(column.as_str()) else {
@@ -348,6 +356,12 @@ where
         match field.kind() {
             Some(Kind::Lww) if is_set || catalog.is_generated(&table.name, &field.name) => {
                 fields.insert(index, FieldChange::Assigned);
+                if let ActiveValue::Set(value) = active.get(column)
+                    && foretold::is_bound_as_it_is(field, &value)
+                    && foretold::keeps(backend, &catalog, table, field, &value)
+                {
+                    given.insert(index, value);
+                }
             }
             Some(Kind::Counter | Kind::Set) if is_set => {
                 fields.insert(index, FieldChange::MadeSo);
@@ -368,13 +382,14 @@ where
     }
     let mut changed = Changed {
         fields,
+        given,
         ..Changed::default()
     };
     if changed.fields.values().any(|change| *change == FieldChange::MadeSo) {
         catch_up(table, &key, active, operations, &mut changed, db).await?;
     }
     let update = A::Entity::update(active.clone()).validate()?;
-    let statement = update.build(db.get_database_backend());
+    let statement = update.build(backend);
     let announced = Announced::new(statement, table.clone(), key, Deed::Update(changed));
     let announced = announced.compared(catalog.must_compare(&table.name));
     session.log().announced.push(announced);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
-use sea_orm::{DbBackend, Value};
+use sea_orm::DbBackend;
 use sqlparser::ast::{self, Ident, ObjectName, ObjectType, TableFactor, TableWithJoins, visit_statements};
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         placeholders::number_placeholders,
         sections::Sections,
         source::Source,
-        statement::{ParsedWrite, Target, Verdict, Write, WriteKind, makes_table, refusal},
+        statement::{ParsedWrite, Target, Verdict, WriteKind, makes_table, refusal},
     },
     store::{catalog::Catalog, schema},
 };
@@ -98,12 +98,7 @@ impl<'a> Court<'a> {
     }
 
     /// Judges a statement that stands alone.
-    pub(super) fn judge(
-        &self,
-        statement: ast::Statement,
-        source: Source,
-        values: Vec<Value>,
-    ) -> Result<Verdict, Error> {
+    pub(super) fn judge(&self, statement: ast::Statement, source: Source, values: usize) -> Result<Verdict, Error> {
         let (name, kind) = match statement {
             ast::Statement::Insert(insert) => (insert_name(&insert).cloned(), WriteKind::Insert(insert)),
             ast::Statement::Update(update) => {
@@ -245,13 +240,7 @@ impl<'a> Court<'a> {
         }
     }
 
-    fn write(
-        &self,
-        name: &ObjectName,
-        mut kind: WriteKind,
-        source: Source,
-        values: Vec<Value>,
-    ) -> Result<Verdict, Error> {
+    fn write(&self, name: &ObjectName, mut kind: WriteKind, source: Source, values: usize) -> Result<Verdict, Error> {
         if self.is_own(name) {
             return Err(own_table(name));
         }
@@ -275,7 +264,7 @@ impl<'a> Court<'a> {
                 "write it in plainer SQL, or with SeaORM's builders",
             ));
         };
-        number_placeholders(&mut kind, &source, values.len())?;
+        number_placeholders(&mut kind, &source, values)?;
         let target = Target {
             name: relevant.to_owned(),
             text: name.to_string(),
@@ -288,7 +277,7 @@ impl<'a> Court<'a> {
             source,
             sections,
         };
-        Ok(Verdict::Writes(Box::new(Write::new(Arc::new(parsed), values))))
+        Ok(Verdict::Writes(Arc::new(parsed)))
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Changed {
     pub after: Option<Row>,
     /// By column.
     pub fields: BTreeMap<usize, FieldChange>,
+    /// What fields were assigned, by column, as far as it is known without the row.
+    pub given: BTreeMap<usize, Value>,
 }
 
 /// How a field was changed.
@@ -104,6 +106,18 @@ impl Pending {
         self.row.as_ref().filter(|_| inserted)
     }
 
+    /// What was done to the fields of a row that has not begun or ended.
+    pub(crate) fn changes(&self) -> Option<&Changed> {
+        self.changed
+            .as_ref()
+            .filter(|_| !self.began_born && !self.died && !self.born)
+    }
+
+    /// Whether all that has happened to the row is that it was deleted.
+    pub(crate) fn is_death(&self) -> bool {
+        self.died && !self.born && !self.began_born
+    }
+
     /// Whether the row has to be read before this can be written to a record that is alive or is not.
     pub(crate) fn needs_row(&self, alive: bool) -> bool {
         let by_value = |change: &FieldChange| matches!(change, FieldChange::Assigned | FieldChange::MadeSo);
@@ -118,6 +132,10 @@ impl Changed {
             self.not_before = self.fields.keys().copied().collect();
             self.before = later.before;
         }
+        for column in later.fields.keys() {
+            self.given.remove(column);
+        }
+        self.given.extend(later.given);
         for (column, change) in later.fields {
             let folded = match (self.fields.remove(&column), change) {
                 (Some(FieldChange::Moved(a)), FieldChange::Moved(b)) => {
@@ -160,10 +178,15 @@ pub(crate) fn elements(table: &Table, column: usize, json: &Json) -> Result<BTre
     }
 }
 
-/// The difference between two rows of one key, `None` when the replicated columns are the same.
-pub(crate) fn difference(table: &Table, before: Row, after: Row) -> Result<Option<Changed>, Error> {
+/// The difference between two rows of one key, `None` when the replicated columns are the same. Only these may not be.
+pub(crate) fn difference(
+    table: &Table,
+    before: Row,
+    after: Row,
+    may_differ: impl Fn(usize) -> bool,
+) -> Result<Option<Changed>, Error> {
     let mut fields = BTreeMap::new();
-    for (column, _, kind) in table.replicated() {
+    for (column, _, kind) in table.replicated().filter(|(column, ..)| may_differ(*column)) {
         let old = field_value(table, &before, column)?;
         let new = field_value(table, &after, column)?;
         if is_same(&old, &new) {
@@ -184,9 +207,9 @@ pub(crate) fn difference(table: &Table, before: Row, after: Row) -> Result<Optio
     }
     Ok((!fields.is_empty()).then_some(Changed {
         before: Some(before),
-        not_before: BTreeSet::new(),
         after: Some(after),
         fields,
+        ..Changed::default()
     }))
 }
 

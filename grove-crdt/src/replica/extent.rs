@@ -14,7 +14,7 @@ use crate::{
 /// For changes that are to be merged. A head changes the whole record; and of a field that is not known, nobody can say what
 /// depends on it.
 pub(super) fn of_changes(table: &Table, changes: &[Incoming]) -> Extent {
-    if !has_sets(table) {
+    if !table.has_sets() {
         return Extent::Whole;
     }
     let mut places = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn of_changes(table: &Table, changes: &[Incoming]) -> Extent {
 
 /// For what a transaction has done to a row. What a set was made to be is told from all that it was.
 pub(super) fn of_pending(table: &Table, pending: &Pending) -> Extent {
-    let Some(changed) = pending.changed.as_ref().filter(|_| has_sets(table) && !pending.died) else {
+    let Some(changed) = pending.changed.as_ref().filter(|_| table.has_sets() && !pending.died) else {
         return Extent::Whole;
     };
     let mut places = Vec::new();
@@ -46,10 +46,6 @@ pub(super) fn of_pending(table: &Table, pending: &Pending) -> Extent {
         }
     }
     Extent::Places(places)
-}
-
-fn has_sets(table: &Table) -> bool {
-    table.replicated().any(|(.., kind)| kind == Kind::Set)
 }
 
 fn place_of(field: &str, step: &SetStep) -> CellKey {

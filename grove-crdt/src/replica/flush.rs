@@ -1,5 +1,5 @@
-//! Writing a transaction's effects to the shadow, set-wise: for each table one statement that reads the touched records and
-//! one that writes.
+//! Writing a transaction's effects to the shadow, set-wise: for each table one statement that writes, where that needs no
+//! reading; else one that reads the touched records and one that writes.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,16 +14,17 @@ use crate::{
     error::Error,
     replica::{
         Core,
-        apply::{apply, birth_of},
+        apply::apply,
         effect::{Effect, Pending, field_value},
         extent,
         session::Session,
         shown::{self, Doubtful},
+        steps::Steps,
     },
     store::{
         inexact::{self, Inexact},
         row,
-        shadow::{self, Extent, Seen, Written},
+        shadow::{self, Blind, Extent, Seen, Written},
         version::{Numbering, Taken},
     },
     types::{Kind, Record},
@@ -66,9 +67,9 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     // Before anything is read: the newest version is the transaction's own afterwards.
     for share in shares(effects).into_values() {
         changed.insert(share.table.name.clone());
-        let born = give_births(core, tx, &share, &mut taken, &mut at).await?;
-        wrote |= born != Written::None;
-        if born != Written::All {
+        let written = write_blindly(core, tx, &share, &mut taken, &mut at).await?;
+        wrote |= written != Written::None;
+        if written != Written::All {
             read.push(share);
         }
     }
@@ -159,27 +160,37 @@ impl Share {
     }
 }
 
-/// Writes a share that is nothing but new rows. When it is not, or not all were written, their records have to be read.
-async fn give_births(
+/// Writes a share that is of one kind without reading it. When not all was written, its records have to be read.
+async fn write_blindly(
     core: &Core,
     tx: &DatabaseTransaction,
     share: &Share,
     taken: &mut Taken,
     at: &mut Option<Hlc>,
 ) -> Result<Written, Error> {
-    if core.may_have_parked() || !shadow::can_be_written(tx.get_database_backend()) {
+    if core.may_have_parked() {
         return Ok(Written::None);
     }
-    let mut births = Vec::with_capacity(share.rows.len());
-    for (pk, pending) in &share.rows {
-        match pending.new_row() {
-            Some(row) => births.push((pk.as_str(), birth_of(&share.table, row)?)),
-            None => return Ok(Written::None),
-        }
+    let Some(steps) = Steps::of(&share.table, &share.rows)? else {
+        return Ok(Written::None);
+    };
+    if !shadow::can_be_blind(tx.get_database_backend(), steps.len()) {
+        return Ok(Written::None);
     }
-    let at = at.get_or_insert_with(|| core.clock.tick(None));
-    core.statistics.grew(&share.table.name, births.len());
-    shadow::write_births(tx, &core.registry, &share.table, taken, at, &births).await
+    let mut blind = Blind {
+        conn: tx,
+        registry: &core.registry,
+        table: &share.table,
+        at: at.get_or_insert_with(|| core.clock.tick(None)),
+        taken,
+    };
+    core.statistics.grew(&share.table.name, steps.len());
+    match steps {
+        Steps::Births(births) => blind.births(births).await,
+        Steps::Deaths(pks) => blind.deaths(&pks).await,
+        Steps::Assignments(assignments) => blind.assignments(&assignments).await,
+        Steps::Increments(increments) => blind.increments(&increments).await,
+    }
 }
 
 fn shares(effects: Vec<Effect>) -> BTreeMap<String, Share> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{DbBackend, Value};
+use sea_orm::{DbBackend, Value, sea_query::Expr as SqlExpr};
 use serde_json::Value as Json;
 use sqlparser::ast::{self, Expr, SetExpr};
 
@@ -19,7 +19,7 @@ struct Prophet<'a> {
     backend: DbBackend,
     catalog: &'a Catalog,
     table: &'a Table,
-    write: &'a Write,
+    write: &'a Write<'a>,
 }
 
 impl Rows<'_> {
@@ -58,7 +58,7 @@ pub(super) fn assigned(
     backend: DbBackend,
     catalog: &Catalog,
     table: &Table,
-    write: &Write,
+    write: &Write<'_>,
     update: &ast::Update,
 ) -> Option<Vec<(usize, Value)>> {
     let is_generated = |column: &Column| catalog.is_generated(&table.name, &column.name);
@@ -89,7 +89,7 @@ pub(super) fn assigned(
 impl<'a> Prophet<'a> {
     /// `None` when nothing can be told of the table: what is written to it may be altered, or go to another row; or two of its
     /// columns differ in letters' case only, as PostgreSQL lets them, so that a name alone does not tell which is meant.
-    fn new(backend: DbBackend, catalog: &'a Catalog, table: &'a Table, write: &'a Write) -> Option<Self> {
+    fn new(backend: DbBackend, catalog: &'a Catalog, table: &'a Table, write: &'a Write<'a>) -> Option<Self> {
         let names = catalog.columns(&table.name)?;
         let folded: BTreeSet<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let is_clear = folded.len() == names.len() && !catalog.must_compare(&table.name);
@@ -111,33 +111,60 @@ impl<'a> Prophet<'a> {
             return None;
         };
         let value = self.write.values.get(placeholder(text)?)?;
-        // Drivers bind others in ways of their own.
-        let is_plain = matches!(
-            value,
-            Value::Bool(_)
-                | Value::TinyInt(_)
-                | Value::SmallInt(_)
-                | Value::Int(_)
-                | Value::BigInt(_)
-                | Value::TinyUnsigned(_)
-                | Value::SmallUnsigned(_)
-                | Value::Unsigned(_)
-                | Value::BigUnsigned(_)
-                | Value::String(_)
-                | Value::Bytes(_)
-                | Value::Uuid(_)
-                | Value::Json(_)
-        );
-        if !is_plain || !column.takes(value) {
-            return None;
-        }
-        let json = codec::encode(value).ok()?;
-        if column.kind() == Some(Kind::Set) && !is_canonical(&json) {
-            return None;
-        }
-        let at_risk = inexact::at_risk(self.backend, self.catalog, self.table, column, &json);
-        (!at_risk).then(|| value.clone())
+        keeps(self.backend, self.catalog, self.table, column, value).then(|| value.clone())
     }
+}
+
+/// The row that an insert of these values brings, by column; otherwise as [`Rows::foretold`]. Nothing alters what is written to
+/// the table.
+pub(super) fn row(
+    backend: DbBackend,
+    catalog: &Catalog,
+    table: &Table,
+    given: impl Fn(&Column) -> Option<Value>,
+) -> Option<Row> {
+    let values = table.columns.iter().map(|column| {
+        if !column.is_key() && column.kind().is_none() {
+            return Some(Value::String(None));
+        }
+        let is_kept = |value: &Value| is_bound_as_it_is(column, value) && keeps(backend, catalog, table, column, value);
+        let is_generated = catalog.is_generated(&table.name, &column.name);
+        given(column).filter(|value| !is_generated && is_kept(value))
+    });
+    values.collect()
+}
+
+/// Whether an active model's value is bound by itself, not as a part of something else.
+pub(super) fn is_bound_as_it_is(column: &Column, value: &Value) -> bool {
+    column.bind(value.clone()) == SqlExpr::val(value.clone())
+}
+
+/// Whether a value that is bound for a column is read from it just as it is bound.
+pub(super) fn keeps(backend: DbBackend, catalog: &Catalog, table: &Table, column: &Column, value: &Value) -> bool {
+    // Drivers bind others in ways of their own.
+    let is_plain = matches!(
+        value,
+        Value::Bool(_)
+            | Value::TinyInt(_)
+            | Value::SmallInt(_)
+            | Value::Int(_)
+            | Value::BigInt(_)
+            | Value::TinyUnsigned(_)
+            | Value::SmallUnsigned(_)
+            | Value::Unsigned(_)
+            | Value::BigUnsigned(_)
+            | Value::String(_)
+            | Value::Bytes(_)
+            | Value::Uuid(_)
+            | Value::Json(_)
+    );
+    if !is_plain || !column.takes(value) {
+        return false;
+    }
+    codec::encode(value).is_ok_and(|json| {
+        let in_order = column.kind() != Some(Kind::Set) || is_canonical(&json);
+        in_order && !inexact::at_risk(backend, catalog, table, column, &json)
+    })
 }
 
 /// Whether a set's elements stand in their order, each once.

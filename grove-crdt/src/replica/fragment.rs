@@ -18,7 +18,7 @@ pub(super) fn has_marks(text: &str) -> bool {
 /// [`finish`](Self::finish) gives the query its placeholders.
 #[derive(Debug)]
 pub(super) struct Fragments<'a> {
-    write: Option<&'a Write>,
+    write: Option<&'a Write<'a>>,
     backend: DbBackend,
     values: Vec<Value>,
 }
@@ -34,7 +34,7 @@ impl<'a> Fragments<'a> {
     }
 
     /// Of a query that takes up parts of `write`.
-    pub(super) fn of(write: &'a Write) -> Self {
+    pub(super) fn of(write: &'a Write<'a>) -> Self {
         Self {
             write: Some(write),
             ..Self::new(write.source.backend())

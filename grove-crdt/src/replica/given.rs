@@ -39,7 +39,7 @@ impl Given {
 pub(super) struct Rows<'a> {
     pub tx: &'a DatabaseTransaction,
     pub table: &'a Arc<Table>,
-    pub write: &'a Write,
+    pub write: &'a Write<'a>,
     pub insert: &'a ast::Insert,
     /// The inserted columns.
     columns: Vec<String>,
@@ -50,7 +50,7 @@ impl<'a> Rows<'a> {
         tx: &'a DatabaseTransaction,
         table: &'a Arc<Table>,
         catalog: &Catalog,
-        write: &'a Write,
+        write: &'a Write<'a>,
         insert: &'a ast::Insert,
     ) -> Self {
         let last = |name: &ast::ObjectName| Some(name.0.last()?.as_ident()?.value.clone());

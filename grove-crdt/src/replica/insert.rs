@@ -24,7 +24,7 @@ pub(super) async fn before(
     tx: &DatabaseTransaction,
     registry: &Registry,
     catalog: &Catalog,
-    write: &Write,
+    write: &Write<'_>,
     insert: &ast::Insert,
     watch: &mut Watch,
 ) -> Result<(), Error> {
@@ -124,7 +124,7 @@ fn is_of_itself(assignment: &ast::Assignment) -> bool {
     matches!(target.as_slice(), [column] if column.eq_ignore_ascii_case(&value.value))
 }
 
-fn refuse_upsert_of_parent(write: &Write, insert: &ast::Insert, catalog: &Catalog) -> Result<(), Error> {
+fn refuse_upsert_of_parent(write: &Write<'_>, insert: &ast::Insert, catalog: &Catalog) -> Result<(), Error> {
     let table = write.table();
     let assigned = upsert_assignments(insert).map(changed_columns).unwrap_or_default();
     let is_assigned = |column: &String| assigned.iter().any(|a| a.eq_ignore_ascii_case(column));

@@ -56,6 +56,7 @@ pub(crate) mod shelf;
 mod shown;
 mod source;
 mod statement;
+mod steps;
 mod sync_hook;
 mod transaction;
 mod untracked;

@@ -10,7 +10,7 @@ use sea_orm::Statement;
 use crate::{
     entity::Registry,
     error::Error,
-    replica::statement::{self, ParsedWrite, Verdict, Write},
+    replica::statement::{self, ParsedWrite, Verdict},
     store::catalog::Catalog,
 };
 
@@ -44,26 +44,22 @@ impl ParsedWrites {
         catalog: &Arc<Catalog>,
     ) -> Result<Verdict, Error> {
         if let Some(parsed) = self.find(statement, catalog) {
-            let values = statement.values.as_ref().map(|values| values.0.clone());
-            return Ok(Verdict::Writes(Box::new(Write::new(
-                parsed,
-                values.unwrap_or_default(),
-            ))));
+            return Ok(Verdict::Writes(parsed));
         }
         let verdict = statement::judge(statement, registry, catalog)?;
-        if let Verdict::Writes(write) = &verdict {
+        if let Verdict::Writes(parsed) = &verdict {
             self.keep(Entry {
                 sql: statement.sql.clone(),
-                values: write.values.len(),
+                values: statement::count_values(statement),
                 catalog: catalog.clone(),
-                parsed: write.parsed().clone(),
+                parsed: parsed.clone(),
             });
         }
         Ok(verdict)
     }
 
     fn find(&self, statement: &Statement, catalog: &Arc<Catalog>) -> Option<Arc<ParsedWrite>> {
-        let values = statement.values.as_ref().map_or(0, |values| values.0.len());
+        let values = statement::count_values(statement);
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = entries.iter().position(|entry| {
             entry.values == values && Arc::ptr_eq(&entry.catalog, catalog) && entry.sql == statement.sql

@@ -19,11 +19,11 @@ use crate::{
 /// The conditions of a statement.
 #[derive(Debug)]
 pub(super) struct Selection<'a> {
-    write: &'a Write,
+    write: &'a Write<'a>,
 }
 
 impl<'a> Selection<'a> {
-    pub(super) fn new(write: &'a Write) -> Self {
+    pub(super) fn new(write: &'a Write<'a>) -> Self {
         Self { write }
     }
 

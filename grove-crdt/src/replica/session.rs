@@ -16,7 +16,7 @@ use crate::{
         effect::Effect,
         flush,
         occasion::{Due, Occasion},
-        statement::{self, Verdict},
+        statement::{self, Verdict, Write},
         watch,
     },
     store::{dialect, version::Taken},
@@ -182,14 +182,15 @@ impl Session {
                 self.core.forget_catalog();
                 Ok(answer)
             }
-            Verdict::Writes(write) => {
-                self.must_write(write.table())?;
+            Verdict::Writes(parsed) => {
+                self.must_write(parsed.table())?;
+                let write = Write::new(&parsed, &statement);
                 let watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
                 let mut write_under_way = UnderWay::new(self);
                 let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
                 let effects = watch::after(tx, &catalog, watch, &answer).await;
                 let effects = effects.map_err(|error| self.poison(overtaken(tx.get_database_backend(), error)))?;
-                self.log().others_changed |= self.core.registry.get(write.table()).is_none();
+                self.log().others_changed |= self.core.registry.get(parsed.table()).is_none();
                 self.collect(tx, effects).await?;
                 write_under_way.over();
                 Ok(answer)

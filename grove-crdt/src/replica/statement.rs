@@ -27,15 +27,15 @@ pub(crate) enum Verdict {
     /// It may change the catalog. On MySQL it may commit the transaction it is run in.
     ChangesSchema,
     /// It writes a table that is replicated, or whose foreign keys reach one that is.
-    Writes(Box<Write>),
+    Writes(Arc<ParsedWrite>),
 }
 
 /// A write to be captured.
 #[derive(Debug)]
-pub(crate) struct Write {
-    parsed: Arc<ParsedWrite>,
+pub(crate) struct Write<'a> {
+    parsed: &'a ParsedWrite,
     /// The statement's values; its placeholders name them as `#0`, `#1`, ….
-    pub values: Vec<Value>,
+    pub values: &'a [Value],
 }
 
 /// What the text of a write says, whatever its values.
@@ -67,21 +67,20 @@ pub(crate) enum WriteKind {
     Delete(ast::Delete),
 }
 
-impl Deref for Write {
+impl Deref for Write<'_> {
     type Target = ParsedWrite;
 
     fn deref(&self) -> &ParsedWrite {
-        &self.parsed
+        self.parsed
     }
 }
 
-impl Write {
-    pub(super) fn new(parsed: Arc<ParsedWrite>, values: Vec<Value>) -> Self {
-        Self { parsed, values }
-    }
-
-    pub(super) fn parsed(&self) -> &Arc<ParsedWrite> {
-        &self.parsed
+impl<'a> Write<'a> {
+    pub(super) fn new(parsed: &'a ParsedWrite, statement: &'a Statement) -> Self {
+        Self {
+            parsed,
+            values: statement.values.as_ref().map_or(&[], |values| values.0.as_slice()),
+        }
     }
 }
 
@@ -235,11 +234,14 @@ pub(crate) fn judge(statement: &Statement, registry: &Registry, catalog: &Catalo
         return Ok(Verdict::Harmless);
     };
     if parsed.is_empty() {
-        let values = statement.values.iter().flat_map(|values| values.0.iter().cloned());
-        return court.judge(only, source, values.collect());
+        return court.judge(only, source, count_values(statement));
     }
     parsed.push(only);
     court.judge_several(parsed, sql)
+}
+
+pub(super) fn count_values(statement: &Statement) -> usize {
+    statement.values.as_ref().map_or(0, |values| values.0.len())
 }
 
 /// The error for a write that can't be captured, with the ways to do it.

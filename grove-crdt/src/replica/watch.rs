@@ -96,7 +96,7 @@ pub(crate) async fn before(
     tx: &DatabaseTransaction,
     registry: &Registry,
     catalog: &Catalog,
-    write: &Write,
+    write: &Write<'_>,
 ) -> Result<Watch, Error> {
     let mut watch = Watch {
         own: registry.get(write.table()).map(|table| table.name.clone()),
@@ -138,7 +138,7 @@ async fn before_update(
     tx: &DatabaseTransaction,
     registry: &Registry,
     catalog: &Catalog,
-    write: &Write,
+    write: &Write<'_>,
     update: &ast::Update,
     watch: &mut Watch,
 ) -> Result<(), Error> {
@@ -239,7 +239,8 @@ fn changes(watched: Watched, assigned: &[(usize, Value)], effects: &mut Vec<Effe
             after[*index] = value.clone();
         }
         let key = watched.table.key.iter().map(|index| before[*index].clone()).collect();
-        if let Some(changed) = difference(&watched.table, before, after)? {
+        let is_assigned = |column| assigned.iter().any(|(index, _)| *index == column);
+        if let Some(changed) = difference(&watched.table, before, after, is_assigned)? {
             effects.push(Effect {
                 table: watched.table.clone(),
                 pk,
@@ -295,7 +296,7 @@ async fn effects_on(
         let what = match (before, after) {
             (None, Some(row)) => What::Born(Some(row)),
             (Some(_), None) => What::Died,
-            (Some(before), Some(after)) => match difference(table, before, after)? {
+            (Some(before), Some(after)) => match difference(table, before, after, |_| true)? {
                 Some(changed) => What::Changed(changed),
                 None => continue,
             },

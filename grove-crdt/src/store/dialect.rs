@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, IsolationLevel, SqliteTransactionMode,
     Statement, TransactionOptions,
-    sea_query::{Alias, BinOper, Expr, ExprTrait as _, Index, LockType, SelectStatement, TableCreateStatement},
+    sea_query::{Alias, BinOper, Expr, ExprTrait as _, Func, Index, LockType, SelectStatement, TableCreateStatement},
 };
 
 use crate::{error::Error, store::server::Server};
@@ -70,6 +70,67 @@ fn placeholder(backend: DbBackend) -> &'static str {
         DbBackend::Postgres => "$",
         _ => "?",
     }
+}
+
+/// Whether a text that is compared byte by byte has a part.
+pub(crate) fn has_part(backend: DbBackend, text: Expr, part: Expr) -> Expr {
+    let place = match backend {
+        DbBackend::Postgres => "strpos",
+        _ => "instr",
+    };
+    Expr::from(Func::cust(place).args([text, part])).gt(0)
+}
+
+/// Texts put together; numbers become texts.
+pub(crate) fn concat(backend: DbBackend, parts: impl IntoIterator<Item = Expr>) -> Expr {
+    let parts: Vec<_> = parts.into_iter().collect();
+    if backend == DbBackend::MySql {
+        return Func::cust("concat").args(parts).into();
+    }
+    // It binds more tightly than sums do.
+    let place = format!("({})", placeholder(backend));
+    let places = vec![place; parts.len()].join(" || ");
+    Expr::cust_with_exprs(format!("({places})"), parts)
+}
+
+/// The greater of two numbers.
+pub(crate) fn greater(backend: DbBackend, one: Expr, other: Expr) -> Expr {
+    let greatest = match backend {
+        DbBackend::Sqlite => "max",
+        _ => "greatest",
+    };
+    Func::cust(greatest).args([one, other]).into()
+}
+
+/// The integer that a text in digits stands for.
+pub(crate) fn number(backend: DbBackend, text: Expr) -> Expr {
+    let number = match backend {
+        // It has more digits than any integer.
+        DbBackend::Postgres => "numeric",
+        DbBackend::MySql => "signed",
+        _ => "integer",
+    };
+    text.cast_as(number)
+}
+
+/// The path to a member of a JSON object, or of an object in it. The keys are letters, digits and underscores.
+pub(crate) fn json_path(backend: DbBackend, keys: &[&str]) -> String {
+    match backend {
+        DbBackend::Postgres => format!("{{\"{}\"}}", keys.join("\",\"")),
+        _ => format!("$.\"{}\"", keys.join("\".\"")),
+    }
+}
+
+/// The integer at a path of a JSON text, null if there is none.
+pub(crate) fn json_number(backend: DbBackend, json: Expr, path: Expr) -> Expr {
+    let found = match backend {
+        DbBackend::Postgres => Expr::cust_with_exprs("($1::json #>> $2::text[])", [json, path]),
+        DbBackend::MySql => Func::cust("json_unquote")
+            .arg(Func::cust("json_extract").args([json, path]))
+            .into(),
+        _ => Func::cust("json_extract").args([json, path]).into(),
+    };
+    number(backend, found)
 }
 
 /// Locks the rows a query reads until the transaction ends, where reading does not exclude writers anyway.

@@ -1,6 +1,6 @@
 //! The JSON of states, as shadow tables keep it and as it travels.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Borrow, collections::BTreeMap, fmt};
 
 use serde::Deserialize as _;
 use serde_json::{Map, Value as Json};
@@ -26,14 +26,47 @@ pub(crate) fn birth_json(birth: Birth) -> Json {
 
 /// The canonical text of [`birth_json`].
 pub(crate) fn birth_text(birth: &Birth) -> String {
-    let mut groups: BTreeMap<&str, Vec<(&String, &Json)>> = BTreeMap::new();
-    for (field, born) in birth {
-        groups.entry(born.kind.as_str()).or_default().push((field, &born.value));
-    }
+    let mut values: Vec<_> = birth.iter().collect();
+    // The fields of each kind stay in their order.
+    values.sort_by_key(|(_, born)| born.kind.as_str());
+    ordered_birth_text(
+        values
+            .into_iter()
+            .map(|(field, born)| (born.kind, field.as_str(), &born.value)),
+    )
+}
+
+/// The same of values that come in the order of their kinds' names, and those of one kind in that of their own.
+pub(crate) fn ordered_birth_text<'a, V: Borrow<Json>>(values: impl Iterator<Item = (Kind, &'a str, V)>) -> String {
     json::text(|out| {
-        json::write_object(groups.into_iter(), out, |group, out| {
-            json::write_object(group.into_iter(), out, json::write_canonical);
-        });
+        let mut group = None;
+        out.push(b'{');
+        for (kind, field, value) in values {
+            if group == Some(kind) {
+                out.push(b',');
+            } else {
+                if group.is_some() {
+                    out.extend(b"},");
+                }
+                json::write_key(kind.as_str(), out);
+                out.push(b'{');
+                group = Some(kind);
+            }
+            json::write_key(field, out);
+            json::write_canonical(value.borrow(), out);
+        }
+        if group.is_some() {
+            out.push(b'}');
+        }
+        out.push(b'}');
+    })
+}
+
+/// The part of [`birth_text`] that says what it gives to an `lww` field.
+pub(crate) fn birth_member(field: &str, value: &Json) -> String {
+    json::text(|out| {
+        json::write_key(field, out);
+        json::write_canonical(value, out);
     })
 }
 

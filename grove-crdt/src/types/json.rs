@@ -36,30 +36,26 @@ pub(super) fn write_canonical(value: &Json, out: &mut Vec<u8>) {
         Json::Object(map) => {
             let mut members: Vec<_> = map.iter().collect();
             members.sort_unstable_by_key(|(key, _)| key.as_str());
-            write_object(members.into_iter(), out, write_canonical);
+            out.push(b'{');
+            for (index, (key, value)) in members.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_key(key, out);
+                write_canonical(value, out);
+            }
+            out.push(b'}');
         }
         // Only keys that are no texts, and writers that fail, make an error.
         scalar => drop(serde_json::to_writer(out, scalar)),
     }
 }
 
-/// Writes an object whose members come in the order of their keys.
-pub(super) fn write_object<T>(
-    members: impl Iterator<Item = (impl AsRef<str>, T)>,
-    out: &mut Vec<u8>,
-    mut write: impl FnMut(T, &mut Vec<u8>),
-) {
-    out.push(b'{');
-    for (index, (key, value)) in members.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        // As above.
-        drop(serde_json::to_writer(&mut *out, key.as_ref()));
-        out.push(b':');
-        write(value, out);
-    }
-    out.push(b'}');
+/// Writes a member's key, up to its value.
+pub(super) fn write_key(key: &str, out: &mut Vec<u8>) {
+    // As above.
+    drop(serde_json::to_writer(&mut *out, key));
+    out.push(b':');
 }
 
 /// Whether two values have one canonical text.

@@ -1,7 +1,7 @@
 //! Shadow tables: the cells of a table's records.
 
 mod batch;
-mod births;
+mod blind;
 mod form;
 mod raw;
 
@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 pub(crate) use batch::{Batch, Part, remove, write};
-pub(crate) use births::{Written, can_be_written, write_births};
+pub(crate) use blind::{Blind, Written, can_be_blind, can_be_moved};
 pub(in crate::store) use form::{Reader, tagged};
 use raw::RawState;
 pub(in crate::store) use raw::{Raw, fetch};

@@ -1,6 +1,7 @@
 //! Every way to write through a replica, and what its shadow says afterwards.
 
 mod announced;
+mod blind;
 mod cancelled;
 mod counters;
 mod database_values;

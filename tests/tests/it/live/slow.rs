@@ -46,5 +46,5 @@ async fn a_stalled_client_costs_no_memory_and_loses_nothing() {
 
 /// Whether a statement reads cells in commit order.
 fn is_page(sql: &str) -> bool {
-    sql.contains("_notes_crdt") && sql.contains("LIMIT")
+    sql.starts_with("SELECT") && sql.contains("_notes_crdt") && sql.contains("LIMIT")
 }

@@ -1,0 +1,50 @@
+//! Records that begin with their row.
+
+use sea_orm::{
+    ConnectionTrait, DbBackend,
+    sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query},
+};
+
+use super::{Blind, Given, NewCell, Written};
+use crate::{
+    error::Error,
+    store::schema::{REPLICA, shadow_ref},
+};
+
+impl<C: ConnectionTrait> Blind<'_, C> {
+    /// Writes records in their first life, each by its key and the text of what it is born with, unless there is something under the key
+    /// already.
+    pub(crate) async fn births(&mut self, births: Vec<(&str, String)>) -> Result<Written, Error> {
+        let rows = births.into_iter().map(|(pk, birth)| [pk.to_owned(), birth]);
+        self.write(rows.collect(), Self::insert_births).await
+    }
+
+    fn insert_births(&self, given: &mut Given<2>) -> Result<InsertStatement, Error> {
+        let is_mysql = self.conn.get_database_backend() == DbBackend::MySql;
+        let mut select = given.select();
+        if is_mysql {
+            // It takes no condition without a table. This one has one row.
+            select.from(REPLICA);
+        }
+        // As a value rather than a condition, it is looked up for each record: PostgreSQL would join the whole shadow.
+        let there = Query::select()
+            .expr(Expr::val(1))
+            .from(shadow_ref(self.table))
+            .and_where(Expr::col("pk").eq(given.text(0)))
+            .limit(1)
+            .take();
+        select.and_where(Expr::SubQuery(None, Box::new(there.into())).is_null());
+        let head = NewCell {
+            field: Expr::val(""),
+            cell: Expr::val(""),
+            epoch: Expr::val(1_i64),
+            state: given.text(1),
+        };
+        let mut insert = self.insert(select, given.text(0), head)?;
+        if !is_mysql {
+            // Another transaction may have come between, where writers overlap.
+            insert.on_conflict(OnConflict::columns(["pk", "field", "cell"]).do_nothing().to_owned());
+        }
+        Ok(insert)
+    }
+}

@@ -1,0 +1,224 @@
+//! Blind writes: of records that are not read first. One statement finds out for itself which of them are as they mostly are,
+//! and leaves the others alone. Those have to be read, and made what they are to be.
+
+mod assignments;
+mod births;
+mod deaths;
+mod increments;
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, JoinType, Value,
+    sea_query::{Alias, Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement, ValueTuple},
+};
+
+pub(crate) use increments::can_be_moved;
+
+use crate::{
+    clock::Hlc,
+    entity::{Registry, Table},
+    error::Error,
+    store::{
+        chunks_of_size,
+        schema::{PARKED, shadow_ref},
+        shadow::COLUMNS,
+        version::Taken,
+    },
+    types::Kind,
+};
+
+/// The columns of what is written; `via` stays empty.
+const WRITTEN: usize = COLUMNS.len() - 1;
+
+/// What rows of a shadow are called in a statement: a record's head, the cell at the place that is written, and any.
+const HEAD: &str = "head";
+const OWN: &str = "own";
+const OTHER: &str = "other";
+
+/// How many of some records were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    All,
+    Some,
+    None,
+}
+
+/// Whether so many records can be written blindly. MySQL's upsert does not tell how many rows it met: one that it changes
+/// counts as two.
+pub(crate) fn can_be_blind(backend: DbBackend, records: usize) -> bool {
+    backend != DbBackend::MySql || records == 1
+}
+
+/// What is written of a record, as a statement finds it out.
+struct NewCell {
+    field: Expr,
+    cell: Expr,
+    epoch: Expr,
+    state: Expr,
+}
+
+/// Writes one table's records blindly, at one clock value. When not all were written, they have to be read; so it is when any
+/// rows are parked, for what is written may release them.
+pub(crate) struct Blind<'a, C> {
+    pub conn: &'a C,
+    pub registry: &'a Registry,
+    pub table: &'a Table,
+    pub at: &'a Hlc,
+    /// The version of the transaction, as well afterwards.
+    pub taken: &'a mut Taken,
+}
+
+impl<C: ConnectionTrait> Blind<'_, C> {
+    /// Writes what the rows say, by a statement that `insert` makes of as many as go into one.
+    async fn write<const N: usize>(
+        &mut self,
+        rows: Vec<[String; N]>,
+        insert: impl Fn(&Self, &mut Given<N>) -> Result<InsertStatement, Error>,
+    ) -> Result<Written, Error> {
+        let size = |row: &[String; N]| row.iter().map(|text| text.len() + 8).sum();
+        let counts: Vec<_> = chunks_of_size(&rows, N, size).map(<[_]>::len).collect();
+        let (mut rows, mut all) = (rows.into_iter(), Written::None);
+        for count in counts {
+            let insert = insert(self, &mut Given::of(rows.by_ref().take(count)))?;
+            let written = self.conn.execute(&insert).await?.rows_affected();
+            if written > 0 {
+                self.taken.is_written();
+                all = Written::Some;
+            }
+            // MySQL counts one that was changed as two.
+            if usize::try_from(written).is_ok_and(|written| written < count) {
+                return Ok(all);
+            }
+        }
+        Ok(Written::All)
+    }
+
+    /// An insert of what a query says of the cells to be written.
+    fn insert(&self, mut select: SelectStatement, pk: Expr, cell: NewCell) -> Result<InsertStatement, Error> {
+        for value in [
+            pk,
+            cell.field,
+            cell.cell,
+            cell.epoch,
+            Expr::val(self.at.ts),
+            Expr::val(i64::from(self.at.counter)),
+            Expr::val(self.at.node.as_str()),
+            cell.state,
+            self.taken.expr(self.registry),
+        ] {
+            select.expr(value);
+        }
+        let parked = Query::select().expr(Expr::val(1)).from(PARKED).take();
+        select.and_where(Expr::exists(parked).not());
+        let mut insert = Query::insert();
+        insert
+            .into_table(shadow_ref(self.table))
+            .columns(COLUMNS.into_iter().take(WRITTEN))
+            .select_from(select)
+            .map_err(|error| Error::Invalid(error.to_string()))?;
+        Ok(insert)
+    }
+
+    /// The same of records whose heads are queried, and in place of cells that are there.
+    fn upsert(&self, select: SelectStatement, cell: NewCell) -> Result<InsertStatement, Error> {
+        let mut conflict = OnConflict::columns(COLUMNS.into_iter().take(3));
+        conflict.update_columns(COLUMNS.into_iter().take(WRITTEN).skip(3));
+        conflict.value("via", Expr::null());
+        let mut insert = self.insert(select, Expr::col((HEAD, "pk")), cell)?;
+        Ok(insert.on_conflict(conflict).take())
+    }
+
+    /// A query of the living records that the first of the given texts are the keys of.
+    fn living<const N: usize>(&self, given: &mut Given<N>) -> SelectStatement {
+        let mut select = given.select();
+        let is_head = Expr::col((HEAD, "pk"))
+            .eq(given.text(0))
+            .and(Expr::col((HEAD, "field")).eq(""))
+            .and(Expr::col((HEAD, "cell")).eq(""));
+        match given {
+            Given::One(_) => select.from_as(shadow_ref(self.table), HEAD).and_where(is_head),
+            Given::Several(_) => select.join_as(JoinType::InnerJoin, shadow_ref(self.table), HEAD, is_head),
+        };
+        select.and_where(Expr::col((HEAD, "epoch")).modulo(2).eq(1)).take()
+    }
+
+    /// Joins the cell at the place that is to be written, if there is one. One of another life keeps the record from being
+    /// written.
+    fn join_own(&self, select: &mut SelectStatement, field: Expr, cell: Expr) {
+        let of_own = |column: &'static str| Expr::col((OWN, column));
+        let is_own = of_own("pk")
+            .eq(Expr::col((HEAD, "pk")))
+            .and(of_own("field").eq(field))
+            .and(of_own("cell").eq(cell));
+        let of_this_life = of_own("epoch").eq(Expr::col((HEAD, "epoch")));
+        select
+            .join_as(JoinType::LeftJoin, shadow_ref(self.table), OWN, is_own)
+            .and_where(of_own("pk").is_null().or(of_this_life));
+    }
+
+    /// A query of the rows that the record has in the shadow.
+    fn rows_of_record(&self) -> SelectStatement {
+        Query::select()
+            .expr(Expr::val(1))
+            .from_as(shadow_ref(self.table), OTHER)
+            .and_where(Expr::col((OTHER, "pk")).eq(Expr::col((HEAD, "pk"))))
+            .take()
+    }
+
+    /// Whether the record has nothing as new as what is written. Elements of sets, of which there may be many, are not looked
+    /// at: nothing that is written blindly meets them.
+    fn is_newest(&self) -> Expr {
+        let mut newer = self.rows_of_record();
+        newer.and_where(self.is_older(OTHER).not());
+        if self.table.has_sets() {
+            let others = self.table.replicated().filter(|(.., kind)| *kind != Kind::Set);
+            let fields = others.map(|(_, column, _)| column.name.as_str()).chain([""]);
+            newer.and_where(Expr::col((OTHER, "field")).is_in(fields));
+        }
+        Expr::exists(newer).not()
+    }
+
+    /// Whether a row of the shadow is older than what is written.
+    fn is_older(&self, row: &'static str) -> Expr {
+        let clock = ["hlc_ts", "hlc_counter", "node_id"].map(|column| Expr::col((row, column)));
+        let at = [
+            Expr::val(self.at.ts),
+            Expr::val(i64::from(self.at.counter)),
+            Expr::val(self.at.node.as_str()),
+        ];
+        Expr::tuple(clock).lt(Expr::tuple(at))
+    }
+}
+
+/// The texts that a statement goes by: those of one record as values, of several as a table.
+enum Given<const N: usize> {
+    One([String; N]),
+    Several(Vec<[String; N]>),
+}
+
+impl<const N: usize> Given<N> {
+    fn of(rows: impl Iterator<Item = [String; N]>) -> Self {
+        let rows: Vec<_> = rows.collect();
+        match <[_; 1]>::try_from(rows) {
+            Ok([one]) => Self::One(one),
+            Err(rows) => Self::Several(rows),
+        }
+    }
+
+    /// One of the texts of each record.
+    fn text(&self, index: usize) -> Expr {
+        match self {
+            Self::One(one) => Expr::val(one[index].as_str()),
+            Self::Several(_) => Expr::col(("given", Alias::new(format!("column{}", index + 1)))),
+        }
+    }
+
+    /// A query of the table, if there is one. It takes what is in it along.
+    fn select(&mut self) -> SelectStatement {
+        let mut select = Query::select();
+        if let Self::Several(rows) = self {
+            let rows = std::mem::take(rows).into_iter();
+            select.from_values(rows.map(|row| ValueTuple::Many(row.map(Value::from).into())), "given");
+        }
+        select
+    }
+}
