@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use grove_crdt_tests::{entities::document, number, replica_of};
-use sea_orm::EntityTrait as _;
+use sea_orm::{ConnectionTrait as _, EntityTrait as _};
 
 use crate::capture::draft;
 
-/// Without statistics, looking a page of keys up takes as long as reading the whole shadow. Autovacuum makes them, if it is on,
-/// a minute later at the earliest.
+/// Without statistics, looking a page of keys up takes as long as reading the whole shadow. Autovacuum makes them some time; here
+/// it is off.
 #[apply(on_postgres!)]
 async fn a_shadow_that_grows_is_counted_at_once() {
     let replica = replica_of::<document::Entity>("node-1").await;
+    let off = "ALTER TABLE _documents_crdt SET (autovacuum_enabled = off)";
+    replica.connection().execute_unprepared(off).await.unwrap();
     let known = "SELECT count(*) FROM pg_stats WHERE tablename = '_documents_crdt' AND attname = 'pk'";
     let insert = async |numbers: std::ops::Range<usize>| {
         let rows = numbers.map(|number| draft(&number.to_string()));
