@@ -70,8 +70,8 @@ impl Announced {
     }
 
     /// Takes note of another write.
-    pub(crate) fn overtaken_by(&mut self, effect: &Effect) {
-        self.stale |= self.table.name == effect.table.name && self.key.as_ref().is_none_or(|key| *key == effect.key);
+    pub(crate) fn overtaken_by(&mut self, table: &Table, key: &[Value]) {
+        self.stale |= self.table.name == table.name && self.key.as_ref().is_none_or(|own| own == key);
     }
 
     /// Itself, unless the row was written meanwhile: then the statement is captured by what it does.
@@ -100,14 +100,35 @@ impl Announced {
             && statement.values == self.statement.values
     }
 
+    /// What the statement will do if it matches a row, as far as it can be told.
+    pub(super) fn foreseen(&self) -> Option<Effect> {
+        let what = match &self.deed {
+            _ if self.is_local() => return None,
+            Deed::Insert(row) => What::Born(Some(row.clone()?)),
+            Deed::Update(changed) => What::Changed(changed.clone()),
+            Deed::Delete => What::Died,
+        };
+        let key = self.key.clone()?;
+        Some(Effect {
+            table: self.table.clone(),
+            pk: key::of_values(&self.table, &key).ok()?,
+            key,
+            what,
+        })
+    }
+
+    /// Whether it changes nothing that is replicated.
+    fn is_local(&self) -> bool {
+        matches!(&self.deed, Deed::Update(changed) if changed.fields.is_empty())
+    }
+
     /// What the statement did, given its answer.
     pub(crate) fn effect(self, answer: &Answer) -> Result<Option<Effect>, Error> {
         let matched = match answer {
             Answer::Executed(result) => result.rows_affected() > 0,
             Answer::One(_) | Answer::All(_) => !answer.rows().is_empty(),
         };
-        let is_local = matches!(&self.deed, Deed::Update(changed) if changed.fields.is_empty());
-        if !matched || is_local {
+        if !matched || self.is_local() {
             return Ok(None);
         }
         // A statement that returned only some columns gave no row; it is read later.
@@ -181,8 +202,9 @@ where
         if catalog.must_compare(&table.name) {
             return Ok(active);
         }
-        // Where the insert does not give it back.
-        let row = (!backend.support_returning()).then(|| {
+        // Where the insert does not give it back, or not before it has to be known.
+        let is_foretold = !backend.support_returning() || session.goes_along();
+        let row = is_foretold.then(|| {
             let given = |column: &Column| column_named::<A>(&column.name).and_then(|c| active.get(c).into_value());
             foretold::row(backend, &catalog, &table, given)
         });

@@ -24,6 +24,7 @@ use crate::{
         catalog::Catalog,
         dialect, parked,
         server::Server,
+        shadow::Texts,
         statistics::{self, Statistics},
         version::Numbering,
     },
@@ -55,6 +56,7 @@ pub(crate) struct Core {
     pub statistics: Statistics,
     catalog: RwLock<Option<Arc<Catalog>>>,
     pub(super) parsed: ParsedWrites,
+    pub texts: Texts,
     /// SQLite has one writer at a time. Queueing for it here is fair; SQLite's own waiting is not.
     write_gate: Arc<Mutex<()>>,
     busy_timeout: Duration,
@@ -167,6 +169,7 @@ impl Core {
             statistics: Statistics::default(),
             catalog: RwLock::new(Some(Arc::new(parts.catalog))),
             parsed: ParsedWrites::default(),
+            texts: Texts::default(),
             write_gate: Arc::new(Mutex::new(())),
             busy_timeout: parts.busy_timeout,
             guard: parts.guard,

@@ -19,7 +19,7 @@ use crate::{
         extent,
         session::Session,
         shown::{self, Doubtful},
-        steps::Steps,
+        steps,
     },
     store::{
         inexact::{self, Inexact},
@@ -48,9 +48,9 @@ struct Loaded {
 
 /// Writes what has been collected since the last flush.
 pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result<(), Error> {
-    let (effects, version) = {
+    let (effects, version, left_at) = {
         let mut log = session.log();
-        (log.unflushed(), log.version)
+        (log.unflushed(), log.version, log.left_at.take())
     };
     if effects.is_empty() {
         return Ok(());
@@ -62,12 +62,16 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     let mut changed: BTreeSet<String> = BTreeSet::new();
     let mut wrote = false;
     // All that a transaction writes has one clock value, unless a record is ahead of it.
-    let mut at = None;
+    let mut at = left_at.clone();
     let mut read = Vec::new();
     // Before anything is read: the newest version is the transaction's own afterwards.
     for share in shares(effects).into_values() {
         changed.insert(share.table.name.clone());
-        let written = write_blindly(core, tx, &share, &mut taken, &mut at).await?;
+        let written = if left_at.is_some() {
+            Written::None
+        } else {
+            write_blindly(core, tx, &share, &mut taken, &mut at).await?
+        };
         wrote |= written != Written::None;
         if written != Written::All {
             read.push(share);
@@ -171,26 +175,18 @@ async fn write_blindly(
     if core.may_have_parked() {
         return Ok(Written::None);
     }
-    let Some(steps) = Steps::of(&share.table, &share.rows)? else {
+    let Some(steps) = steps::of(&share.table, &share.rows)? else {
         return Ok(Written::None);
     };
     if !shadow::can_be_blind(tx.get_database_backend(), steps.len()) {
         return Ok(Written::None);
     }
-    let mut blind = Blind {
-        conn: tx,
-        registry: &core.registry,
-        table: &share.table,
-        at: at.get_or_insert_with(|| core.clock.tick(None)),
-        taken,
-    };
+    let at = at.get_or_insert_with(|| core.clock.tick(None));
+    let blind = Blind::new(tx, &core.texts, &core.registry, &share.table, at, *taken);
     core.statistics.grew(&share.table.name, steps.len());
-    match steps {
-        Steps::Births(births) => blind.births(births).await,
-        Steps::Deaths(pks) => blind.deaths(&pks).await,
-        Steps::Assignments(assignments) => blind.assignments(&assignments).await,
-        Steps::Increments(increments) => blind.increments(&increments).await,
-    }
+    let (written, now_taken) = blind.write(steps).await?;
+    *taken = now_taken;
+    Ok(written)
 }
 
 fn shares(effects: Vec<Effect>) -> BTreeMap<String, Share> {

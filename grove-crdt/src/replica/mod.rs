@@ -3,10 +3,12 @@
 //! A statement that reaches the wrapper is a read, and passes through; or a write that a hook announced, whose effect is
 //! known ([`announce`]); or any other write, which is parsed and captured by comparing the affected rows before and after
 //! ([`statement`], [`watch`]). Effects are collected in the transaction's [`session`] and written to the shadow tables
-//! once, just before COMMIT ([`flush`]). What comes from other nodes goes the other way ([`merge`]), past the application's
+//! once, just before COMMIT ([`flush`]), unless one row is all that is written: then its record goes along with it
+//! ([`along`]). What comes from other nodes goes the other way ([`merge`]), past the application's
 //! hooks ([`sync_hook`]).
 
 mod adopt;
+mod along;
 pub(crate) mod announce;
 mod apply;
 mod audience;

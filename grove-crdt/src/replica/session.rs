@@ -5,13 +5,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
+    clock::Hlc,
+    entity::Table,
     error::{CONTENDED, Error},
     replica::{
         Core,
+        along::{self, AlongWith},
         announce::Announced,
         effect::Effect,
         flush,
@@ -47,6 +50,10 @@ pub(crate) struct Log {
     /// The replicated tables that it has written.
     pub changed: BTreeSet<String>,
     pub announced: Vec<Announced>,
+    /// The clock value of a blind write that was made and has left its record, which was not as it has to be for one.
+    pub left_at: Option<Hlc>,
+    /// Whether it was begun for one write of one row.
+    is_for_one_row: bool,
     /// Whether a statement has committed the transaction already.
     committed: bool,
     /// Whether a table was written that is not replicated: a parked row may wait for just that.
@@ -161,6 +168,9 @@ impl Session {
         let announced = self.log().take_announced(&statement)?;
         if let Some(announced) = announced {
             self.must_write(announced.table())?;
+            if let Some(along) = along::of(self, tx, call, &announced, &statement).await? {
+                return self.run_along(tx, along, announced).await;
+            }
             let mut write_under_way = UnderWay::new(self);
             let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
             let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
@@ -196,6 +206,36 @@ impl Session {
                 Ok(answer)
             }
         }
+    }
+
+    /// Runs an announced statement that writes the row's record as well.
+    async fn run_along(
+        &self,
+        tx: &DatabaseTransaction,
+        along: AlongWith,
+        announced: Announced,
+    ) -> Result<Answer, DbErr> {
+        let write_under_way = UnderWay::new(self);
+        let written = along.run(self, tx).await;
+        // If it failed, it may have done a part.
+        let (answer, recorded) = written.map_err(|error| self.poison(error.into()))?;
+        if !recorded {
+            let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
+            self.collect(tx, effect).await?;
+        }
+        write_under_way.over();
+        Ok(answer)
+    }
+
+    /// Notes that the transaction was begun to write one row.
+    pub(crate) fn is_for_one_row(&self) {
+        self.log().is_for_one_row = true;
+    }
+
+    /// Whether what is written next may take its record along: nothing was before.
+    pub(super) fn goes_along(&self) -> bool {
+        let log = self.log();
+        log.is_for_one_row && log.effects.is_empty() && log.version == Taken::Not && log.savepoints.is_empty()
     }
 
     /// Whether a table may be written in this transaction.
@@ -237,9 +277,7 @@ impl Session {
         let waiting = {
             let mut log = self.log();
             for effect in effects {
-                log.announced
-                    .iter_mut()
-                    .for_each(|announced| announced.overtaken_by(&effect));
+                log.overtake_announced(&effect.table, &effect.key);
                 log.effects.push(effect);
             }
             log.effects.len() - log.flushed
@@ -409,6 +447,12 @@ impl Log {
             return Ok(None);
         };
         self.announced.remove(place).unless_stale()
+    }
+
+    /// Takes note in what is announced that a row is written.
+    pub(super) fn overtake_announced(&mut self, table: &Table, key: &[Value]) {
+        let announced = self.announced.iter_mut();
+        announced.for_each(|announced| announced.overtaken_by(table, key));
     }
 
     /// Whether the savepoint was the innermost. The database knows them by their depth only, so if one ends before those

@@ -9,67 +9,44 @@ use crate::{
     entity::{Column, Table, codec},
     error::Error,
     replica::effect::{FieldChange, Pending, field_value},
-    store::shadow::can_be_moved,
+    store::shadow::{Steps, can_be_moved},
     types::{Kind, ordered_birth_text},
 };
 
-/// Steps on records by their keys.
-pub(super) enum Steps<'a> {
-    /// With the text of what they are born with.
-    Births(Vec<(&'a str, String)>),
-    Deaths(Vec<&'a str>),
-    /// With the field and its value.
-    Assignments(Vec<(&'a str, &'a str, Json)>),
-    /// With the field and the step.
-    Increments(Vec<(&'a str, &'a str, i64)>),
-}
-
-impl<'a> Steps<'a> {
-    /// `None` when they are of several kinds, or of one that takes more than this.
-    pub(super) fn of(table: &'a Table, rows: &'a BTreeMap<String, Pending>) -> Result<Option<Self>, Error> {
-        let Some(first) = rows.values().next() else {
-            return Ok(None);
-        };
-        let rows = || rows.iter().map(|(pk, pending)| (pk.as_str(), pending));
-        if first.new_row().is_some() {
-            let mut columns: Vec<_> = table.replicated().collect();
-            columns.sort_by_key(|(_, column, kind)| (kind.as_str(), column.name.as_str()));
-            let births =
-                rows().map(|(pk, pending)| Some(birth(table, &columns, pending.new_row()?).map(|text| (pk, text))));
-            let births: Option<Result<_, Error>> = births.collect();
-            return Ok(births.transpose()?.map(Self::Births));
-        }
-        if first.is_death() {
-            let deaths = rows().map(|(pk, pending)| pending.is_death().then_some(pk));
-            return Ok(deaths.collect::<Option<_>>().map(Self::Deaths));
-        }
-        let Some(changed) = first.changes() else {
-            return Ok(None);
-        };
-        if changed.fields.values().all(|change| *change == FieldChange::Assigned) {
-            let mut all = Vec::with_capacity(rows().len());
-            for (pk, pending) in rows() {
-                let Some(assignments) = assignments(table, pk, pending) else {
-                    return Ok(None);
-                };
-                all.extend(assignments);
-            }
-            return Ok(Some(Self::Assignments(all)));
-        }
-        let increments = rows().map(|(pk, pending)| increments(table, pk, pending));
-        let increments: Option<Vec<_>> = increments.collect();
-        Ok(increments.map(|rows| Self::Increments(rows.concat())))
+/// The steps; `None` when they are of several kinds, or of one that takes more than this.
+pub(super) fn of<'a>(table: &'a Table, rows: &'a BTreeMap<String, Pending>) -> Result<Option<Steps<'a>>, Error> {
+    let Some(first) = rows.values().next() else {
+        return Ok(None);
+    };
+    let rows = || rows.iter().map(|(pk, pending)| (pk.as_str(), pending));
+    if first.new_row().is_some() {
+        let mut columns: Vec<_> = table.replicated().collect();
+        columns.sort_by_key(|(_, column, kind)| (kind.as_str(), column.name.as_str()));
+        let births =
+            rows().map(|(pk, pending)| Some(birth(table, &columns, pending.new_row()?).map(|text| (pk, text))));
+        let births: Option<Result<_, Error>> = births.collect();
+        return Ok(births.transpose()?.map(Steps::Births));
     }
-
-    /// How many cells they write.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Births(births) => births.len(),
-            Self::Deaths(deaths) => deaths.len(),
-            Self::Assignments(assignments) => assignments.len(),
-            Self::Increments(increments) => increments.len(),
-        }
+    if first.is_death() {
+        let deaths = rows().map(|(pk, pending)| pending.is_death().then_some(pk));
+        return Ok(deaths.collect::<Option<_>>().map(Steps::Deaths));
     }
+    let Some(changed) = first.changes() else {
+        return Ok(None);
+    };
+    if changed.fields.values().all(|change| *change == FieldChange::Assigned) {
+        let mut all = Vec::with_capacity(rows().len());
+        for (pk, pending) in rows() {
+            let Some(assignments) = assignments(table, pk, pending) else {
+                return Ok(None);
+            };
+            all.extend(assignments);
+        }
+        return Ok(Some(Steps::Assignments(all)));
+    }
+    let increments = rows().map(|(pk, pending)| increments(table, pk, pending));
+    let increments: Option<Vec<_>> = increments.collect();
+    Ok(increments.map(|rows| Steps::Increments(rows.concat())))
 }
 
 /// The text of the birth that a row's values make, by the columns in their order in it.

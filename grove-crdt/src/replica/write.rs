@@ -32,6 +32,9 @@ macro_rules! atomically {
         let mut attempts = Attempts::default();
         loop {
             let transaction = $db.begin().await?;
+            if let Some(Introduction::Transaction(session)) = introduction::ask(&transaction) {
+                session.is_for_one_row();
+            }
             let result = {
                 let $conn = &transaction;
                 $on.await
@@ -78,10 +81,17 @@ where
     A: ActiveModelBehavior + Send,
     C: ConnectionTrait + TransactionTrait,
 {
-    atomically!(db, |conn| ActiveModelTrait::update_without_returning(
-        active.clone(),
-        conn
-    ))
+    let updated: Result<_, DbErr> = async {
+        atomically!(db, |conn| ActiveModelTrait::update_without_returning(
+            active.clone(),
+            conn
+        ))
+    }
+    .await;
+    updated.map(|mut result| {
+        result.rows_affected = one_row(result.rows_affected);
+        result
+    })
 }
 
 /// Inserts or updates the row, as SeaORM's `save` does, and records it.
@@ -100,7 +110,17 @@ where
     A: ActiveModelBehavior + Send,
     C: ConnectionTrait + TransactionTrait,
 {
-    atomically!(db, |conn| ActiveModelTrait::delete(active.clone(), conn))
+    let deleted: Result<_, DbErr> =
+        async { atomically!(db, |conn| ActiveModelTrait::delete(active.clone(), conn)) }.await;
+    deleted.map(|mut result| {
+        result.rows_affected = one_row(result.rows_affected);
+        result
+    })
+}
+
+/// How many rows were written under one key, where its record may be counted along.
+fn one_row(written: u64) -> u64 {
+    Ord::min(written, 1)
 }
 
 /// Moves a counter of a row that nobody has loaded: one statement, and one step in the record.

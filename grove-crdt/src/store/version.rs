@@ -76,7 +76,7 @@ impl Taken {
     }
 
     /// Notes that something was written under it.
-    pub(super) fn is_written(&mut self) {
+    pub(crate) fn is_written(&mut self) {
         if *self == Self::Not {
             *self = Self::Newest;
         }

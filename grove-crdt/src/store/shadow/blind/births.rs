@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query},
 };
 
-use super::{Blind, Given, NewCell, Written};
+use super::{Blind, Given, NewCell, Step, Terms, Written};
 use crate::{
     error::Error,
     store::schema::{REPLICA, shadow_ref},
@@ -14,37 +14,41 @@ use crate::{
 impl<C: ConnectionTrait> Blind<'_, C> {
     /// Writes records in their first life, each by its key and the text of what it is born with, unless there is something under the key
     /// already.
-    pub(crate) async fn births(&mut self, births: Vec<(&str, String)>) -> Result<Written, Error> {
-        let rows = births.into_iter().map(|(pk, birth)| [pk.to_owned(), birth]);
-        self.write(rows.collect(), Self::insert_births).await
+    pub(super) async fn births(&mut self, births: Vec<(&str, String)>) -> Result<Written, Error> {
+        self.write_rows(Step::Births, rows(births), insert_births).await
     }
+}
 
-    fn insert_births(&self, given: &mut Given<2>) -> Result<InsertStatement, Error> {
-        let is_mysql = self.conn.get_database_backend() == DbBackend::MySql;
-        let mut select = given.select();
-        if is_mysql {
-            // It takes no condition without a table. This one has one row.
-            select.from(REPLICA);
-        }
-        // As a value rather than a condition, it is looked up for each record: PostgreSQL would join the whole shadow.
-        let there = Query::select()
-            .expr(Expr::val(1))
-            .from(shadow_ref(self.table))
-            .and_where(Expr::col("pk").eq(given.text(0)))
-            .limit(1)
-            .take();
-        select.and_where(Expr::SubQuery(None, Box::new(there.into())).is_null());
-        let head = NewCell {
-            field: Expr::val(""),
-            cell: Expr::val(""),
-            epoch: Expr::val(1_i64),
-            state: given.text(1),
-        };
-        let mut insert = self.insert(select, given.text(0), head)?;
-        if !is_mysql {
-            // Another transaction may have come between, where writers overlap.
-            insert.on_conflict(OnConflict::columns(["pk", "field", "cell"]).do_nothing().to_owned());
-        }
-        Ok(insert)
+pub(super) fn insert_births(terms: &Terms<'_>, given: &mut Given<2>) -> Result<InsertStatement, Error> {
+    let is_mysql = terms.backend == DbBackend::MySql;
+    let mut select = given.select();
+    if is_mysql {
+        // It takes no condition without a table. This one has one row.
+        select.from(REPLICA);
     }
+    // As a value rather than a condition, it is looked up for each record: PostgreSQL would join the whole shadow.
+    let there = Query::select()
+        .expr(Expr::val(1))
+        .from(shadow_ref(terms.table))
+        .and_where(Expr::col("pk").eq(given.text(0)))
+        .limit(1)
+        .take();
+    select.and_where(Expr::SubQuery(None, Box::new(there.into())).is_null());
+    let head = NewCell {
+        field: Expr::val(""),
+        cell: Expr::val(""),
+        epoch: Expr::val(1_i64),
+        state: given.text(1),
+    };
+    let mut insert = terms.insert(select, given.text(0), head)?;
+    if !is_mysql {
+        // Another transaction may have come between, where writers overlap.
+        insert.on_conflict(OnConflict::columns(["pk", "field", "cell"]).do_nothing().to_owned());
+    }
+    Ok(insert)
+}
+
+pub(super) fn rows(births: Vec<(&str, String)>) -> Vec<[String; 2]> {
+    let rows = births.into_iter().map(|(pk, birth)| [pk.to_owned(), birth]);
+    rows.collect()
 }

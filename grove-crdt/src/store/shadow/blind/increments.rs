@@ -1,11 +1,11 @@
 //! Counters that are moved.
 
 use sea_orm::{
-    ConnectionTrait,
+    ConnectionTrait, DbBackend,
     sea_query::{ArrayType, Expr, ExprTrait as _, Func, InsertStatement},
 };
 
-use super::{Blind, Given, HEAD, NewCell, OWN, Written};
+use super::{Blind, Given, HEAD, NewCell, OWN, Step, Terms, Written};
 use crate::{
     entity::Column,
     error::Error,
@@ -30,51 +30,55 @@ pub(crate) fn can_be_moved(column: &Column, by: i64) -> bool {
 
 impl<C: ConnectionTrait> Blind<'_, C> {
     /// Moves counters of living records: key, field, and by how much. Those of very large totals are left.
-    pub(crate) async fn increments(&mut self, increments: &[(&str, &str, i64)]) -> Result<Written, Error> {
-        let backend = self.conn.get_database_backend();
-        let rows = increments.iter().map(|(pk, field, by)| {
-            let step = Totals::of(*by);
-            let path = json_path(backend, &[Kind::Counter.as_str(), field]);
-            let [inc, dec] = [step.inc, step.dec].map(|total| total.to_string());
-            [(*pk).to_owned(), (*field).to_owned(), path, inc, dec]
-        });
-        self.write(rows.collect(), Self::upsert_increments).await
+    pub(super) async fn increments(&mut self, increments: &[(&str, &str, i64)]) -> Result<Written, Error> {
+        let rows = rows(self.terms.backend, increments);
+        self.write_rows(Step::Increments, rows, upsert_increments).await
     }
+}
 
-    fn upsert_increments(&self, given: &mut Given<5>) -> Result<InsertStatement, Error> {
-        let backend = self.conn.get_database_backend();
-        let [field, path, inc, dec] = [1, 2, 3, 4].map(|index| given.text(index));
-        let node = || Expr::val(self.at.node.as_str());
-        let mut select = self.living(given);
-        self.join_own(&mut select, field.clone(), node());
-        let is_there = || Expr::col((OWN, "pk")).is_not_null();
-        // What a record was born with is the first step of the node that it was born on.
-        let is_born_here = || Expr::col((HEAD, "node_id")).eq(node());
-        let born = json_number(backend, Expr::col((HEAD, "state")), path);
-        let born = Expr::from(Func::coalesce([born, Expr::val(0)]));
-        let is_small = Expr::from(Func::cust("length").arg(Expr::col((OWN, "state")))).lte(LENGTH);
-        let is_small = Expr::case(is_there(), is_small)
-            .case(is_born_here(), Expr::from(Func::abs(born.clone())).lt(LIMIT))
-            .finally(true);
-        let total = |name: &str, born: Expr, step: Expr| {
-            let path = Expr::val(json_path(backend, &[name]));
-            let own = json_number(backend, Expr::col((OWN, "state")), path);
-            let before: Expr = Expr::case(is_there(), own)
-                .case(is_born_here(), greater(backend, born, Expr::val(0)))
-                .finally(0)
-                .into();
-            before.add(number(backend, step))
-        };
-        let dec = total("dec", Expr::val(0).sub(born.clone()), dec);
-        let inc = total("inc", born, inc);
-        select.and_where(is_small.into()).and_where(self.is_newest());
-        let [open, between, close] = ["{\"dec\":", ",\"inc\":", "}"].map(Expr::val);
-        let cell = NewCell {
-            field,
-            cell: node(),
-            epoch: Expr::col((HEAD, "epoch")),
-            state: concat(backend, [open, dec, between, inc, close]),
-        };
-        self.upsert(select, cell)
-    }
+pub(super) fn upsert_increments(terms: &Terms<'_>, given: &mut Given<5>) -> Result<InsertStatement, Error> {
+    let backend = terms.backend;
+    let [field, path, inc, dec] = [1, 2, 3, 4].map(|index| given.text(index));
+    let node = || Expr::val(terms.at.node.as_str());
+    let mut select = terms.living(given);
+    terms.join_own(&mut select, field.clone(), node());
+    let is_there = || Expr::col((OWN, "pk")).is_not_null();
+    // What a record was born with is the first step of the node that it was born on.
+    let is_born_here = || Expr::col((HEAD, "node_id")).eq(node());
+    let born = json_number(backend, Expr::col((HEAD, "state")), path);
+    let born = Expr::from(Func::coalesce([born, Expr::val(0)]));
+    let is_small = Expr::from(Func::cust("length").arg(Expr::col((OWN, "state")))).lte(LENGTH);
+    let is_small = Expr::case(is_there(), is_small)
+        .case(is_born_here(), Expr::from(Func::abs(born.clone())).lt(LIMIT))
+        .finally(true);
+    let total = |name: &str, born: Expr, step: Expr| {
+        let path = Expr::val(json_path(backend, &[name]));
+        let own = json_number(backend, Expr::col((OWN, "state")), path);
+        let before: Expr = Expr::case(is_there(), own)
+            .case(is_born_here(), greater(backend, born, Expr::val(0)))
+            .finally(0)
+            .into();
+        before.add(number(backend, step))
+    };
+    let dec = total("dec", Expr::val(0).sub(born.clone()), dec);
+    let inc = total("inc", born, inc);
+    select.and_where(is_small.into()).and_where(terms.is_newest());
+    let [open, between, close] = ["{\"dec\":", ",\"inc\":", "}"].map(Expr::val);
+    let cell = NewCell {
+        field,
+        cell: node(),
+        epoch: Expr::col((HEAD, "epoch")),
+        state: concat(backend, [open, dec, between, inc, close]),
+    };
+    terms.upsert(select, cell)
+}
+
+pub(super) fn rows(backend: DbBackend, increments: &[(&str, &str, i64)]) -> Vec<[String; 5]> {
+    let rows = increments.iter().map(|(pk, field, by)| {
+        let step = Totals::of(*by);
+        let path = json_path(backend, &[Kind::Counter.as_str(), field]);
+        let [inc, dec] = [step.inc, step.dec].map(|total| total.to_string());
+        [(*pk).to_owned(), (*field).to_owned(), path, inc, dec]
+    });
+    rows.collect()
 }

@@ -1,17 +1,24 @@
 //! Blind writes: of records that are not read first. One statement finds out for itself which of them are as they mostly are,
 //! and leaves the others alone. Those have to be read, and made what they are to be.
 
+mod along;
 mod assignments;
 mod births;
 mod deaths;
 mod increments;
+mod text;
 
 use sea_orm::{
     ConnectionTrait, DbBackend, JoinType, Value,
     sea_query::{Alias, Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement, ValueTuple},
 };
 
+use serde_json::Value as Json;
+
+pub(crate) use along::{Along, can_go_along};
 pub(crate) use increments::can_be_moved;
+use text::Step;
+pub(crate) use text::Texts;
 
 use crate::{
     clock::Hlc,
@@ -33,6 +40,32 @@ const WRITTEN: usize = COLUMNS.len() - 1;
 const HEAD: &str = "head";
 const OWN: &str = "own";
 const OTHER: &str = "other";
+
+/// What is done to records, by their keys, where it is all of one kind.
+pub(crate) enum Steps<'a> {
+    /// With the text of what they are born with.
+    Births(Vec<(&'a str, String)>),
+    Deaths(Vec<&'a str>),
+    /// With the field and its value.
+    Assignments(Vec<(&'a str, &'a str, Json)>),
+    /// With the field and the step.
+    Increments(Vec<(&'a str, &'a str, i64)>),
+}
+
+impl Steps<'_> {
+    /// How many cells they write.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Births(births) => births.len(),
+            Self::Deaths(deaths) => deaths.len(),
+            Self::Assignments(assignments) => assignments.len(),
+            Self::Increments(increments) => increments.len(),
+        }
+    }
+}
+
+/// Makes a statement of what is given of some records.
+type Insert<const N: usize> = fn(&Terms<'_>, &mut Given<N>) -> Result<InsertStatement, Error>;
 
 /// How many of some records were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,32 +89,75 @@ struct NewCell {
     state: Expr,
 }
 
-/// Writes one table's records blindly, at one clock value. When not all were written, they have to be read; so it is when any
-/// rows are parked, for what is written may release them.
+/// Writes one table's records blindly. When not all were written, they have to be read; so it is when any rows are parked, for
+/// what is written may release them.
 pub(crate) struct Blind<'a, C> {
-    pub conn: &'a C,
-    pub registry: &'a Registry,
-    pub table: &'a Table,
-    pub at: &'a Hlc,
-    /// The version of the transaction, as well afterwards.
-    pub taken: &'a mut Taken,
+    conn: &'a C,
+    texts: &'a Texts,
+    terms: Terms<'a>,
 }
 
-impl<C: ConnectionTrait> Blind<'_, C> {
+/// What such a write goes by, whichever records it is of.
+#[derive(Clone)]
+struct Terms<'a> {
+    backend: DbBackend,
+    registry: &'a Registry,
+    table: &'a Table,
+    /// The clock value of all that is written.
+    at: &'a Hlc,
+    /// The version of the transaction.
+    taken: Taken,
+    /// What else has to hold for anything to be written.
+    provided: Option<Expr>,
+}
+
+impl<'a, C: ConnectionTrait> Blind<'a, C> {
+    pub(crate) fn new(
+        conn: &'a C,
+        texts: &'a Texts,
+        registry: &'a Registry,
+        table: &'a Table,
+        at: &'a Hlc,
+        taken: Taken,
+    ) -> Self {
+        let terms = Terms {
+            backend: conn.get_database_backend(),
+            registry,
+            table,
+            at,
+            taken,
+            provided: None,
+        };
+        Self { conn, texts, terms }
+    }
+
+    /// Takes the steps on those records that are as they have to be. Returns the version of the transaction as well.
+    pub(crate) async fn write(mut self, steps: Steps<'_>) -> Result<(Written, Taken), Error> {
+        let written = match steps {
+            Steps::Births(births) => self.births(births).await?,
+            Steps::Deaths(pks) => self.deaths(&pks).await?,
+            Steps::Assignments(assignments) => self.assignments(&assignments).await?,
+            Steps::Increments(increments) => self.increments(&increments).await?,
+        };
+        Ok((written, self.terms.taken))
+    }
+
     /// Writes what the rows say, by a statement that `insert` makes of as many as go into one.
-    async fn write<const N: usize>(
+    async fn write_rows<const N: usize>(
         &mut self,
+        step: Step,
         rows: Vec<[String; N]>,
-        insert: impl Fn(&Self, &mut Given<N>) -> Result<InsertStatement, Error>,
+        insert: Insert<N>,
     ) -> Result<Written, Error> {
         let size = |row: &[String; N]| row.iter().map(|text| text.len() + 8).sum();
         let counts: Vec<_> = chunks_of_size(&rows, N, size).map(<[_]>::len).collect();
         let (mut rows, mut all) = (rows.into_iter(), Written::None);
         for count in counts {
-            let insert = insert(self, &mut Given::of(rows.by_ref().take(count)))?;
-            let written = self.conn.execute(&insert).await?.rows_affected();
+            let rows: Vec<_> = rows.by_ref().take(count).collect();
+            let statement = self.texts.statement(step, &self.terms, rows, insert)?;
+            let written = self.conn.execute_raw(statement).await?.rows_affected();
             if written > 0 {
-                self.taken.is_written();
+                self.terms.taken.is_written();
                 all = Written::Some;
             }
             // MySQL counts one that was changed as two.
@@ -91,7 +167,9 @@ impl<C: ConnectionTrait> Blind<'_, C> {
         }
         Ok(Written::All)
     }
+}
 
+impl Terms<'_> {
     /// An insert of what a query says of the cells to be written.
     fn insert(&self, mut select: SelectStatement, pk: Expr, cell: NewCell) -> Result<InsertStatement, Error> {
         for value in [
@@ -109,6 +187,7 @@ impl<C: ConnectionTrait> Blind<'_, C> {
         }
         let parked = Query::select().expr(Expr::val(1)).from(PARKED).take();
         select.and_where(Expr::exists(parked).not());
+        select.and_where_option(self.provided.clone());
         let mut insert = Query::insert();
         insert
             .into_table(shadow_ref(self.table))
@@ -196,8 +275,7 @@ enum Given<const N: usize> {
 }
 
 impl<const N: usize> Given<N> {
-    fn of(rows: impl Iterator<Item = [String; N]>) -> Self {
-        let rows: Vec<_> = rows.collect();
+    fn of(rows: Vec<[String; N]>) -> Self {
         match <[_; 1]>::try_from(rows) {
             Ok([one]) => Self::One(one),
             Err(rows) => Self::Several(rows),
