@@ -26,7 +26,19 @@ async fn statements(hook: bool) -> Vec<usize> {
     counts
 }
 
+/// A reader that is held back by a transaction under way, be it the database's own, looks again: what it takes is the fewest of
+/// some tries.
+async fn fewest(hook: bool) -> Vec<usize> {
+    let mut fewest = statements(hook).await;
+    for _ in 0..2 {
+        for (fewest, again) in fewest.iter_mut().zip(statements(hook).await) {
+            *fewest = (*fewest).min(again);
+        }
+    }
+    fewest
+}
+
 #[apply(on_each_database!)]
 async fn a_hook_costs_no_statement() {
-    assert_eq!(statements(true).await, statements(false).await);
+    assert_eq!(fewest(true).await, fewest(false).await);
 }
