@@ -32,7 +32,6 @@ pub(super) struct AlongWith {
     key: Vec<Value>,
     at: Hlc,
     taken: Taken,
-    cells: usize,
 }
 
 /// Puts an announced statement and its record together, if they can be.
@@ -61,7 +60,6 @@ pub(super) async fn of(
     };
     core.may_write()?;
     let taken = core.numbering.take(tx, Taken::Not).await?;
-    let cells = steps.len();
     let at = core.clock.tick(None);
     let blind = Blind::new(tx, &core.texts, &core.registry, &table, &at, taken);
     Ok(Some(AlongWith {
@@ -71,13 +69,13 @@ pub(super) async fn of(
         key,
         at,
         taken,
-        cells,
     }))
 }
 
 impl AlongWith {
     /// Runs it, and returns whether the record is written. If not, what was done to the row has yet to be.
     pub(super) async fn run(mut self, session: &Session, tx: &DatabaseTransaction) -> Result<(Answer, bool), DbErr> {
+        let cells = self.both.cells;
         let (answer, written) = if matches!(self.call, Call::Execute) {
             let (result, written) = self.both.execute(tx).await?;
             (Answer::Executed(result), written)
@@ -94,7 +92,7 @@ impl AlongWith {
         }
         if is_recorded {
             log.overtake_announced(&self.table, &self.key);
-            session.core.statistics.grew(&self.table.name, self.cells);
+            session.core.statistics.grew(&self.table.name, cells);
         }
         Ok((answer, is_recorded))
     }

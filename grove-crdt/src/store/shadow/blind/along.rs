@@ -41,7 +41,7 @@ pub(crate) fn can_go_along(backend: DbBackend, steps: &Steps<'_>, returning: boo
 pub(crate) struct Along {
     statement: Statement,
     /// How many cells are to be written.
-    cells: usize,
+    pub cells: usize,
 }
 
 impl<C: ConnectionTrait> Blind<'_, C> {
