@@ -26,7 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Where the server is, and with which of its databases to begin.
 fn server_url(backend: DbBackend) -> Url {
     let (variable, default) = match backend {
-        DbBackend::Postgres => ("GROVE_TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
+        DbBackend::Postgres => (
+            "GROVE_TEST_POSTGRES_URL",
+            "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable",
+        ),
         _ => ("GROVE_TEST_MYSQL_URL", "mysql://root@127.0.0.1:3306/test"),
     };
     let url = std::env::var(variable).unwrap_or_else(|_| default.to_owned());

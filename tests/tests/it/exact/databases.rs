@@ -8,6 +8,7 @@ use std::{
 use grove_crdt::{CrdtEntity, Replica, sync::Syncer, transport::MemoryTransport};
 use grove_crdt_tests::{builder, cells as cells_of};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, EntityTrait, Schema};
+use url::Url;
 
 use super::sample;
 
@@ -39,7 +40,10 @@ pub(super) async fn kinds() -> Vec<DbBackend> {
 
 fn server(kind: DbBackend) -> String {
     let (variable, default) = match kind {
-        DbBackend::Postgres => ("GROVE_TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
+        DbBackend::Postgres => (
+            "GROVE_TEST_POSTGRES_URL",
+            "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable",
+        ),
         _ => ("GROVE_TEST_MYSQL_URL", "mysql://root@127.0.0.1:3306/test"),
     };
     std::env::var(variable).unwrap_or_else(|_| default.to_owned())
@@ -72,8 +76,9 @@ impl Given {
             _ => format!("CREATE DATABASE {name}"),
         };
         admin.execute_unprepared(&create).await.expect("a database");
-        let (base, _) = server.rsplit_once('/').expect("a path");
-        let db = connect(&format!("{base}/{name}")).await.expect("the database");
+        let mut url: Url = server.parse().expect("a URL");
+        url.set_path(&name);
+        let db = connect(url.as_str()).await.expect("the database");
         Self {
             db,
             server: Some((server, name)),

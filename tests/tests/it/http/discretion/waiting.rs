@@ -11,14 +11,15 @@ use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DbBackend, TransactionSession as _, TransactionTrait as _,
 };
 use serde_json::{Value as Json, json};
+use url::Url;
 
 use super::{Log, Told, birth, entries, ledger, push_body, serve};
 
 /// A pool that has no patience with locks, nor with those who hold its connections.
 async fn impatient(database: &TestDatabase, connections: u32) -> DatabaseConnection {
-    let mut url = database.url().to_owned();
+    let mut url: Url = database.url().parse().unwrap();
     if backend() == DbBackend::Postgres {
-        url += "?options[lock_timeout]=200";
+        url.query_pairs_mut().append_pair("options[lock_timeout]", "200");
     }
     let mut options = ConnectOptions::new(url);
     options
