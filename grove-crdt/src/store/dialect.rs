@@ -14,7 +14,7 @@ use crate::{error::Error, store::server::Server};
 /// longer than it takes to look its tuples up.
 pub(crate) fn among(backend: DbBackend, columns: Vec<Expr>, tuples: Vec<Vec<Expr>>) -> Expr {
     if let [column] = columns.as_slice() {
-        return column.clone().is_in(tuples.into_iter().flatten());
+        return column.clone().is_in(filled_up(tuples.into_iter().flatten().collect()));
     }
     if backend == DbBackend::MySql {
         return among_by_beginning(&columns, tuples);
@@ -55,13 +55,27 @@ fn among_by_beginning(columns: &[Expr], tuples: Vec<Vec<Expr>>) -> Expr {
 /// statement is the same however many they are; there must be no U+0000 in them.
 pub(crate) fn is_one_of(backend: DbBackend, column: Expr, texts: &[String]) -> Expr {
     if backend != DbBackend::Sqlite || texts.len() == 1 {
-        return column.is_in(texts.iter().map(String::as_str));
+        return column.is_in(filled_up(texts.iter().map(String::as_str).collect()));
     }
     let list = serde_json::Value::from(texts).to_string();
     column.binary(
         BinOper::In,
         Expr::cust_with_values("(SELECT value FROM json_each(?))", [list]),
     )
+}
+
+/// The longest list that is filled up. MariaDB plans one of a thousand in another way.
+const LONGEST_FILLED_UP: usize = 512;
+
+/// A list in which the last item is repeated until there are as many as the next power of two says. So lists of many lengths make
+/// few texts: drivers prepare each, and keep so many.
+fn filled_up<T: Clone>(mut items: Vec<T>) -> Vec<T> {
+    if let Some(last) = items.last().cloned()
+        && items.len() < LONGEST_FILLED_UP
+    {
+        items.resize(items.len().next_power_of_two(), last);
+    }
+    items
 }
 
 /// What stands for the next of some expressions in a text of SQL.

@@ -9,7 +9,7 @@ use sea_orm::{
     ActiveValue::Set,
     ActiveValue::Unchanged,
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait as _, IntoActiveModel, ModelTrait, QueryFilter,
-    TransactionSession, TransactionTrait,
+    QueryOrder, TransactionSession, TransactionTrait,
     sea_query::{Expr, OnConflict},
 };
 
@@ -285,6 +285,32 @@ async fn update_many_and_delete_many_take_as_many_statements_however_many_rows()
             "INSERT shadow",
         ],
     );
+}
+
+/// Drivers prepare each text that they have not seen, and keep a hundred.
+#[apply(on_each_database!)]
+async fn lists_of_many_lengths_make_few_texts() {
+    let (replica, statements) = counted().await;
+    for n in 0..9 {
+        draft(&n.to_string()).insert(&replica).await.unwrap();
+    }
+    let selects = async |up_to: &str| {
+        statements.take();
+        let step = Expr::col(document::Column::ViewCount).add(1);
+        let update = document::Entity::update_many().col_expr(document::Column::ViewCount, step);
+        let update = update.filter(document::Column::Id.lt(up_to));
+        update.exec(&replica).await.unwrap();
+        let mut selects = statements.take();
+        selects.retain(|sql| sql.starts_with("SELECT"));
+        selects
+    };
+    let of_five = selects("5").await;
+    assert_eq!(of_five, selects("8").await);
+    assert_ne!(of_five, selects("9").await);
+    let in_order = document::Entity::find().order_by_asc(document::Column::Id);
+    let counts = in_order.all(&replica).await.unwrap();
+    let counts: Vec<_> = counts.iter().map(|row| row.view_count).collect();
+    assert_eq!(counts, [13, 13, 13, 13, 13, 12, 12, 12, 11]);
 }
 
 #[tokio::test]
