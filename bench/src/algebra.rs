@@ -94,7 +94,7 @@ impl Meeting {
         here.merge([Change::Head(Head {
             epoch: 1,
             hlc: at(1, 0)?,
-            birth: Some(Birth::new()),
+            birth: Some(Arc::new(Birth::new())),
         })]);
         write(&mut here, &at(2, 0)?)?;
         let mut there = here.clone();

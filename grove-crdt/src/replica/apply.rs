@@ -58,7 +58,7 @@ pub(crate) fn birth_of(table: &Table, row: &[Value]) -> Result<Birth, Error> {
         .replicated()
         .map(|(column, field, kind)| {
             let value = field_value(table, row, column)?;
-            Ok((field.name.clone(), BirthValue { kind, value }))
+            Ok((field.name.as_str().into(), BirthValue { kind, value }))
         })
         .collect()
 }
@@ -114,7 +114,7 @@ impl Target<'_> {
                 Some(_) if before.is_none() => continue,
                 _ => {}
             }
-            birth.insert(field.name.clone(), BirthValue { kind, value });
+            birth.insert(field.name.as_str().into(), BirthValue { kind, value });
         }
         record.adopted(birth);
         Ok(())

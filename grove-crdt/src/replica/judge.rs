@@ -12,8 +12,8 @@ use crate::{
     replica::Core,
     store::schema::MAX_FIELD,
     types::{
-        self, BadBirth, Birth, BirthValue, Cell, CellKey, Element, Head, Kind, MAX_DEPTH, State, canonical,
-        element_key, exact_i64, is_too_deep, parse_birth, parse_element, parse_totals,
+        self, BadBirth, Birth, BirthValue, Cell, CellKey, Element, Head, Kind, MAX_DEPTH, State, birth_values,
+        canonical, check_birth, element_key, exact_i64, is_too_deep, parse_element, parse_totals,
     },
 };
 
@@ -126,7 +126,7 @@ fn head(table: &Table, change: &Change) -> Result<Head, Refused> {
     }
     let birth = match (alive, &change.value) {
         (false, None) => None,
-        (true, Some(value)) => Some(birth(table, value)?),
+        (true, Some(value)) => Some(Arc::new(birth(table, value)?)),
         _ => return Err(malformed("a record that lives has a `value`, and a dead one has none")),
     };
     Ok(Head {
@@ -137,20 +137,19 @@ fn head(table: &Table, change: &Change) -> Result<Head, Refused> {
 }
 
 fn birth(table: &Table, value: &Json) -> Result<Birth, Refused> {
-    let given = parse_birth(value.clone()).map_err(|bad| match bad {
+    check_birth(value).map_err(|bad| match bad {
         BadBirth::UnknownKind(_) => (RejectionCode::UnknownKind, bad.to_string()),
         BadBirth::Malformed(detail) => bad_value(detail),
     })?;
     let mut birth = Birth::new();
-    for (field, born) in given {
-        not_too_deep(&born.value)?;
-        let value = if known_kind(table, &field, born.kind)? {
-            canonical_value(table, &field, born.kind, born.value)?
+    for (kind, field, value) in birth_values(value) {
+        not_too_deep(value)?;
+        let value = if known_kind(table, field, kind)? {
+            canonical_value(table, field, kind, value.clone())?
         } else {
-            born.value
+            value.clone()
         };
-        let kind = born.kind;
-        birth.insert(field, BirthValue { kind, value });
+        birth.insert(field.into(), BirthValue { kind, value });
     }
     Ok(birth)
 }

@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use futures_util::future;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde::Serialize;
 
@@ -205,11 +206,18 @@ async fn merge_shares(
     }
     wanted.retain(|_, rows| !rows.is_empty());
     let tables = wanted.keys().cloned().collect();
-    // Rows before cells, as local writes do.
-    let failed = write_rows(core, tx, wanted).await?;
-    for (table, batch, seen) in batches {
-        core.statistics.grew(&table.name, batch.len());
-        shadow::write(tx, table, locked.version, batch, seen).await?;
+    // Made while the database is busy with the rows, which come before cells, as with local writes.
+    let cells = async {
+        let ready = batches.into_iter().map(|(table, batch, seen)| {
+            core.statistics.grew(&table.name, batch.len());
+            batch.ready(tx.get_database_backend(), table, locked.version, seen)
+        });
+        ready.collect::<Vec<_>>()
+    };
+    let (failed, cells) = future::join(write_rows(core, tx, wanted), cells).await;
+    let failed = failed?;
+    for cells in cells {
+        cells.write(tx).await?;
     }
     let occasion = Occasion {
         tables,

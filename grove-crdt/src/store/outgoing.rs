@@ -17,7 +17,7 @@ impl Stored {
         match self.content {
             Content::Head(head) => {
                 let mut change = bare(table, place, head.epoch, head.hlc);
-                hold_birth(&mut change, head.birth.map(birth_json));
+                hold_birth(&mut change, head.birth.as_deref().map(birth_json));
                 change
             }
             Content::Cell(cell) => {

@@ -7,6 +7,8 @@
 //! It is made only where the original would have come to stand. A write that has lost already stays lost, and one that was
 //! replaced before is known by its replacement; so what is sent twice is altered once.
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
 use crate::{
@@ -55,12 +57,12 @@ fn reborn(plain: &Record, written: &Head, altered: &Head, node: &NodeId) -> Vec<
     let stands = plain
         .head()
         .filter(|head| head.epoch == written.epoch && head.hlc == written.hlc);
-    match stands.and_then(|head| head.birth.as_ref()) {
+    match stands.and_then(|head| head.birth.as_deref()) {
         Some(standing) => {
             let head = Head {
                 epoch: written.epoch,
                 hlc: written.hlc.just_above(node),
-                birth: Some(birth(standing, given, wanted)),
+                birth: Some(Arc::new(birth(standing, given, wanted))),
             };
             vec![Change::Head(head)]
         }
@@ -69,7 +71,7 @@ fn reborn(plain: &Record, written: &Head, altered: &Head, node: &NodeId) -> Vec<
             .iter()
             .filter_map(|(field, value)| {
                 let wanted = wanted.get(field).filter(|wanted| *wanted != value)?;
-                let key = CellKey::new(field, "");
+                let key = CellKey::new(field.as_str(), "");
                 let cell = plain.cells().get(&key)?;
                 let is_this = cell.epoch == written.epoch
                     && cell.hlc == written.hlc
@@ -117,9 +119,9 @@ mod tests {
     fn birth_of(title: &str, views: i64, tags: &[&str]) -> Birth {
         let given = |kind, value| BirthValue { kind, value };
         Birth::from([
-            ("title".to_owned(), given(Kind::Lww, json!(title))),
-            ("views".to_owned(), given(Kind::Counter, json!(views))),
-            ("tags".to_owned(), given(Kind::Set, json!(tags))),
+            ("title".into(), given(Kind::Lww, json!(title))),
+            ("views".into(), given(Kind::Counter, json!(views))),
+            ("tags".into(), given(Kind::Set, json!(tags))),
         ])
     }
 
@@ -127,7 +129,7 @@ mod tests {
         Change::Head(Head {
             epoch: 1,
             hlc: at(ts, node),
-            birth: Some(birth),
+            birth: Some(Arc::new(birth)),
         })
     }
 
@@ -224,7 +226,7 @@ mod tests {
     #[test]
     fn an_altered_baseline_is_a_write() {
         let baseline = |title| {
-            let birth = Some(birth_of(title, 2, &["x"]));
+            let birth = Some(Arc::new(birth_of(title, 2, &["x"])));
             let hlc = Hlc::baseline();
             Change::Head(Head { epoch: 1, hlc, birth })
         };

@@ -1,7 +1,8 @@
 //! Births: the values that a record begins with, and the cells that they stand for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use compact_str::CompactString;
 use serde_json::Value as Json;
 
 use crate::{
@@ -14,10 +15,10 @@ use crate::{
 };
 
 /// The values a record was born with, by field.
-pub(crate) type Birth = BTreeMap<String, BirthValue>;
+pub(crate) type Birth = BTreeMap<CompactString, BirthValue>;
 
 /// One value given at birth. The kind stands beside it, so that a node which does not know the field yet can merge it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BirthValue {
     pub kind: Kind,
     pub value: Json,
@@ -28,8 +29,8 @@ pub(crate) struct BirthValue {
 pub(crate) struct Head {
     pub epoch: u32,
     pub hlc: Hlc,
-    /// Present when the epoch is odd.
-    pub birth: Option<Birth>,
+    /// Present when the epoch is odd. It is the same for all copies of a record.
+    pub birth: Option<Arc<Birth>>,
 }
 
 impl Head {
@@ -37,10 +38,12 @@ impl Head {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let births = match (&self.birth, &other.birth) {
             (Some(mine), Some(theirs)) => {
-                let is_same = |((field, a), (other, b)): ((&String, &BirthValue), (&String, &BirthValue))| {
-                    field == other && a.kind == b.kind && json::is_same(&a.value, &b.value)
-                };
-                mine.len() == theirs.len() && mine.iter().zip(theirs).all(is_same)
+                let mut both = mine.iter().zip(theirs.iter());
+                let is_same =
+                    |((field, a), (other, b)): ((&CompactString, &BirthValue), (&CompactString, &BirthValue))| {
+                        field == other && a.kind == b.kind && json::is_same(&a.value, &b.value)
+                    };
+                mine.len() == theirs.len() && both.all(is_same)
             }
             (None, None) => true,
             _ => false,

@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// A birth: its values by field, grouped by kind, so that a node which does not know a field can merge it.
-pub(crate) fn birth_json(birth: Birth) -> Json {
+pub(crate) fn birth_json(birth: &Birth) -> Json {
     let mut groups = Map::new();
     for (field, born) in birth {
         let group = groups
             .entry(born.kind.as_str())
             .or_insert_with(|| Json::Object(Map::new()));
         if let Json::Object(group) = group {
-            group.insert(field, born.value);
+            group.insert(field.to_string(), born.value.clone());
         }
     }
     Json::Object(groups)
@@ -99,11 +99,18 @@ pub(crate) fn parse_birth(json: Json) -> Result<Birth, BadBirth> {
             birth.extend(
                 values
                     .into_iter()
-                    .map(|(field, value)| (field, BirthValue { kind, value })),
+                    .map(|(field, value)| (field.into(), BirthValue { kind, value })),
             );
         }
     }
     Ok(birth)
+}
+
+/// The values of what was [found](check_birth) to be a birth, with their kinds and fields.
+pub(crate) fn birth_values(json: &Json) -> impl Iterator<Item = (Kind, &str, &Json)> {
+    let groups = json.as_object().into_iter().flatten();
+    let known = groups.filter_map(|(name, group)| Some((name.parse::<Kind>().ok()?, group.as_object()?)));
+    known.flat_map(|(kind, values)| values.iter().map(move |(field, value)| (kind, field.as_str(), value)))
 }
 
 /// What keeps a value from being that of a birth.
@@ -176,20 +183,23 @@ mod tests {
     fn a_birth_is_grouped_by_kind_and_comes_back() {
         let given = |kind, value| BirthValue { kind, value };
         let birth = Birth::from([
-            ("title".to_owned(), given(Kind::Lww, json!("t"))),
-            ("views".to_owned(), given(Kind::Counter, json!("9223372036854775807"))),
-            ("tags".to_owned(), given(Kind::Set, json!(["a", { "b": 1 }]))),
-            ("note".to_owned(), given(Kind::Lww, Json::Null)),
+            ("title".into(), given(Kind::Lww, json!("t"))),
+            ("views".into(), given(Kind::Counter, json!("9223372036854775807"))),
+            ("tags".into(), given(Kind::Set, json!(["a", { "b": 1 }]))),
+            ("note".into(), given(Kind::Lww, Json::Null)),
         ]);
-        let json = birth_json(birth.clone());
+        let json = birth_json(&birth);
         assert_eq!(canonical(&json), birth_text(&birth));
         assert_eq!(
             canonical(&json),
             r#"{"counter":{"views":"9223372036854775807"},"lww":{"note":null,"title":"t"},"set":{"tags":["a",{"b":1}]}}"#
         );
+        let values = birth_values(&json);
+        let values = values.map(|(kind, field, value)| (field.into(), given(kind, value.clone())));
+        assert_eq!(values.collect::<Birth>(), birth);
         assert_eq!(parse_birth(json), Ok(birth));
         assert_eq!(birth_text(&Birth::new()), "{}");
-        assert_eq!(parse_birth(birth_json(Birth::new())), Ok(Birth::new()));
+        assert_eq!(parse_birth(birth_json(&Birth::new())), Ok(Birth::new()));
     }
 
     #[test]

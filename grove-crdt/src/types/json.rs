@@ -14,7 +14,7 @@ pub(crate) fn canonical(value: &Json) -> String {
 
 /// The text that is written as JSON.
 pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-    let mut out = Vec::with_capacity(64);
+    let mut out = Vec::with_capacity(128);
     write(&mut out);
     // JSON is made of texts, and texts are UTF-8.
     String::from_utf8(out).unwrap_or_default()

@@ -37,8 +37,8 @@ pub(crate) use birth::{Birth, BirthValue, Head};
 pub(crate) use cell::{Cell, CellKey, State};
 pub(crate) use counter::Totals;
 pub(crate) use encode::{
-    BadBirth, birth_json, birth_member, birth_text, check_birth, element_of_key, ordered_birth_text, parse_birth,
-    parse_element, parse_totals, tags_json,
+    BadBirth, birth_json, birth_member, birth_text, birth_values, check_birth, element_of_key, ordered_birth_text,
+    parse_birth, parse_element, parse_totals, tags_json,
 };
 pub(crate) use json::{MAX_DEPTH, canonical, exact_i64, exact_u64, i64_json, is_same, is_too_deep, u64_json};
 pub use kind::Kind;

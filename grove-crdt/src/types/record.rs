@@ -3,6 +3,7 @@ use std::{
     collections::BTreeMap,
     iter::Peekable,
     ops::Bound::{Included, Unbounded},
+    sync::Arc,
 };
 
 use serde_json::Value as Json;
@@ -177,7 +178,8 @@ impl Record {
         let ours = mine.clone();
         match (&mut mine.birth, &theirs.birth) {
             (Some(birth), Some(other)) if ours.hlc == theirs.hlc => {
-                for (field, value) in other {
+                let birth = Arc::make_mut(birth);
+                for (field, value) in other.iter() {
                     birth
                         .entry(field.clone())
                         .and_modify(|mine| join_birth_value(mine, value))
@@ -235,7 +237,7 @@ impl Record {
         self.merge([Change::Head(Head {
             epoch,
             hlc: at.clone(),
-            birth: Some(birth),
+            birth: Some(Arc::new(birth)),
         })]);
     }
 
@@ -245,7 +247,7 @@ impl Record {
             let head = Head {
                 epoch: self.epoch(),
                 hlc: Hlc::baseline(),
-                birth: Some(birth),
+                birth: Some(Arc::new(birth)),
             };
             let cells: Vec<_> = contributions(&head).collect();
             self.merge(cells.into_iter().map(|(key, cell)| Change::Cell(key, cell)));

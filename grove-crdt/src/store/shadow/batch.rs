@@ -1,7 +1,7 @@
 //! Changes to the cells of a table, written set-wise.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr,
+    ConnectionTrait, DbBackend, DbErr, Statement,
     sea_query::{Alias, Expr, OnConflict, Query},
 };
 
@@ -89,11 +89,70 @@ pub(crate) enum Part<'a> {
     Cell(&'a CellKey, &'a Cell),
 }
 
+/// A batch as the statements that write it.
+pub(crate) struct Ready<'a> {
+    table: &'a Table,
+    removals: Vec<(String, CellKey)>,
+    /// With how many cells each of them writes.
+    inserts: Vec<(Statement, usize)>,
+    /// Whether all have to be written, as they are when nobody has come between.
+    all: bool,
+}
+
+impl Batch {
+    /// Makes its statements, which write it under one version. `seen` is the snapshot in which the cells were read.
+    pub(crate) fn ready<'a>(self, backend: DbBackend, table: &'a Table, version: Version, seen: &Seen) -> Ready<'a> {
+        let mut conflict = OnConflict::columns(["pk", "field", "cell"]);
+        conflict.update_columns(COLUMNS.into_iter().skip(3));
+        if let Some(unchanged) = unchanged(table, version, seen) {
+            conflict.action_and_where(unchanged);
+        }
+        let counts: Vec<_> = chunks_of_size(&self.puts, COLUMNS.len(), Put::size)
+            .map(<[Put]>::len)
+            .collect();
+        let mut puts = self.puts.into_iter();
+        let insert = |count| {
+            let mut insert = Query::insert();
+            insert.into_table(shadow_ref(table)).columns(COLUMNS);
+            for put in puts.by_ref().take(count) {
+                insert.values_panic(put.into_values(version));
+            }
+            (backend.build(insert.on_conflict(conflict.clone())), count)
+        };
+        Ready {
+            table,
+            removals: self.removals,
+            inserts: counts.into_iter().map(insert).collect(),
+            all: seen.0.is_some(),
+        }
+    }
+}
+
+impl Ready<'_> {
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contended`] when another transaction has written one of the cells since they were read.
+    pub(crate) async fn write<C: ConnectionTrait>(self, conn: &C) -> Result<(), Error> {
+        remove(conn, self.table, &self.removals).await?;
+        for (insert, count) in self.inserts {
+            let written = conn.execute_raw(insert).await?.rows_affected();
+            if self.all && usize::try_from(written) != Ok(count) {
+                return Err(Error::Contended {
+                    table: self.table.name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Writes a batch under one version.
 ///
 /// # Errors
 ///
-/// [`Error::Contended`] when another transaction has written one of the cells since they were read, as `seen` tells.
+/// As for [`Ready::write`].
 pub(crate) async fn write<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
@@ -101,33 +160,8 @@ pub(crate) async fn write<C: ConnectionTrait>(
     batch: Batch,
     seen: &Seen,
 ) -> Result<(), Error> {
-    remove(conn, table, &batch.removals).await?;
-    let mut conflict = OnConflict::columns(["pk", "field", "cell"]);
-    conflict.update_columns(COLUMNS.into_iter().skip(3));
-    if let Some(unchanged) = unchanged(table, version, seen) {
-        conflict.action_and_where(unchanged);
-    }
-    let chunks: Vec<_> = chunks_of_size(&batch.puts, COLUMNS.len(), Put::size)
-        .map(<[Put]>::len)
-        .collect();
-    let mut puts = batch.puts.into_iter();
-    for count in chunks {
-        let mut insert = Query::insert();
-        insert.into_table(shadow_ref(table)).columns(COLUMNS);
-        for put in puts.by_ref().take(count) {
-            insert.values_panic(put.into_values(version));
-        }
-        let written = conn
-            .execute(insert.on_conflict(conflict.clone()))
-            .await?
-            .rows_affected();
-        if seen.0.is_some() && usize::try_from(written) != Ok(count) {
-            return Err(Error::Contended {
-                table: table.name.clone(),
-            });
-        }
-    }
-    Ok(())
+    let ready = batch.ready(conn.get_database_backend(), table, version, seen);
+    ready.write(conn).await
 }
 
 /// That a cell is as it was when the cells were read, or this transaction's own: the transaction that wrote it had ended by

@@ -1,6 +1,6 @@
 //! Cells in the form in which they are stored.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use sea_orm::sea_query::Expr;
 use serde_json::Value as Json;
@@ -39,7 +39,7 @@ impl Put {
             key: CellKey::new("", ""),
             epoch: head.epoch,
             hlc: head.hlc.clone(),
-            state: head.birth.as_ref().map_or_else(|| "null".to_owned(), birth_text),
+            state: head.birth.as_deref().map_or_else(|| "null".to_owned(), birth_text),
             via,
         }
     }
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
         let content = if key.field.is_empty() {
             let birth = match state {
                 Json::Null => None,
-                state => Some(parse_birth(state).map_err(|bad| corrupt(bad.to_string()))?),
+                state => Some(Arc::new(parse_birth(state).map_err(|bad| corrupt(bad.to_string()))?)),
             };
             Content::Head(Head { epoch, hlc, birth })
         } else {
