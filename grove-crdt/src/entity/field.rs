@@ -1,6 +1,6 @@
 //! The trait that the derive implements, and the words it does it with.
 
-use std::fmt;
+use std::{any::TypeId, fmt};
 
 use sea_orm::{
     EntityTrait, IdenStatic as _, Value,
@@ -49,7 +49,7 @@ pub struct Field<E: EntityTrait> {
     pub(super) column: E::Column,
     pub(super) role: Role,
     pub(super) value_type: ArrayType,
-    pub(super) accepts: fn(Value) -> bool,
+    pub(super) accepts: fn(&Value) -> bool,
 }
 
 impl<E: EntityTrait> fmt::Debug for Field<E> {
@@ -61,36 +61,36 @@ impl<E: EntityTrait> fmt::Debug for Field<E> {
 }
 
 impl<E: EntityTrait> Field<E> {
-    fn new<T: ValueType>(column: E::Column, role: Role) -> Self {
+    fn new<T: ValueType + 'static>(column: E::Column, role: Role) -> Self {
         Self {
             column,
             role,
             value_type: T::array_type(),
-            accepts: |value| T::try_from(value).is_ok(),
+            accepts: accepts::<T>,
         }
     }
 
     /// A column of the primary key.
     #[must_use]
-    pub fn key<T: ValueType>(column: E::Column) -> Self {
+    pub fn key<T: ValueType + 'static>(column: E::Column) -> Self {
         Self::new::<T>(column, Role::Key)
     }
 
     /// A column under `#[crdt(lww)]`.
     #[must_use]
-    pub fn lww<T: ValueType>(column: E::Column) -> Self {
+    pub fn lww<T: ValueType + 'static>(column: E::Column) -> Self {
         Self::new::<T>(column, Role::Replicated(Kind::Lww))
     }
 
     /// A column under `#[crdt(counter)]`.
     #[must_use]
-    pub fn counter<T: ValueType + CounterField>(column: E::Column) -> Self {
+    pub fn counter<T: ValueType + CounterField + 'static>(column: E::Column) -> Self {
         Self::new::<T>(column, Role::Replicated(Kind::Counter))
     }
 
     /// A column under `#[crdt(set)]`.
     #[must_use]
-    pub fn set<T: ValueType>(column: E::Column) -> Self {
+    pub fn set<T: ValueType + 'static>(column: E::Column) -> Self {
         Self::new::<T>(column, Role::Replicated(Kind::Set))
     }
 
@@ -98,6 +98,16 @@ impl<E: EntityTrait> Field<E> {
     #[must_use]
     pub fn local<T: ValueType + Into<Value> + 'static>(column: E::Column, default: fn() -> T) -> Self {
         Self::new::<T>(column, Role::Local(std::sync::Arc::new(move || default().into())))
+    }
+}
+
+/// Whether a value is one of a field's type.
+fn accepts<T: ValueType + 'static>(value: &Value) -> bool {
+    let is = |other| TypeId::of::<T>() == other;
+    match value {
+        // Most texts; they need not be copied to be looked at.
+        Value::String(Some(_)) if is(TypeId::of::<String>()) || is(TypeId::of::<Option<String>>()) => true,
+        value => T::try_from(value.clone()).is_ok(),
     }
 }
 

@@ -49,10 +49,10 @@ pub(crate) fn of_values<'a>(table: &Table, values: impl IntoIterator<Item = &'a 
         }
         parts.push(part);
     }
-    let text = match parts.as_slice() {
-        [Json::String(text)] => text.clone(),
-        [part] => canonical(part),
-        _ => canonical(&Json::Array(parts)),
+    let text = match <[Json; 1]>::try_from(parts) {
+        Ok([Json::String(text)]) => text,
+        Ok([part]) => canonical(&part),
+        Err(parts) => canonical(&Json::Array(parts)),
     };
     if text.len() > MAX_KEY {
         let first = table.key_columns().next().map_or("", |column| &column.name);

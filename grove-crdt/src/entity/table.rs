@@ -32,7 +32,7 @@ pub(crate) struct Column {
     pub name: String,
     pub role: Role,
     pub value_type: ArrayType,
-    accepts: fn(Value) -> bool,
+    accepts: fn(&Value) -> bool,
     save_as: Box<dyn Fn(Expr) -> Expr + Send + Sync>,
 }
 
@@ -50,7 +50,7 @@ impl Column {
 
     /// Whether a value is one of the field's type.
     pub(crate) fn takes(&self, value: &Value) -> bool {
-        (self.accepts)(value.clone())
+        (self.accepts)(value)
     }
 
     /// The value as an expression to write into the column.
@@ -63,9 +63,9 @@ impl Column {
         let value = codec::decode(json, &self.value_type)?;
         // JSON has a null of its own, which a column that takes no SQL null can hold.
         let json_null = || Value::Json(Some(Box::new(serde_json::Value::Null)));
-        if (self.accepts)(value.clone()) {
+        if self.takes(&value) {
             Ok(value)
-        } else if value == Value::Json(None) && (self.accepts)(json_null()) {
+        } else if value == Value::Json(None) && self.takes(&json_null()) {
             Ok(json_null())
         } else {
             Err(format!("{json} is not a value of this column's type"))

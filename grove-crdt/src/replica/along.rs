@@ -1,10 +1,7 @@
 //! Writing a row and its record by one round trip: where a transaction is begun for that row alone, and what is to be recorded is
 //! known before.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, Statement, Value};
 
@@ -14,8 +11,9 @@ use crate::{
     error::Error,
     replica::{
         announce::Announced,
+        call::{Answer, Call},
         effect::Pending,
-        session::{Answer, Call, Session},
+        session::Session,
         steps,
     },
     store::{
@@ -83,16 +81,12 @@ impl AlongWith {
             let (rows, written) = self.both.query(tx).await?;
             (Answer::All(rows), written)
         };
-        let is_recorded = written == Written::All;
-        let mut log = session.log();
-        log.left_at = (!is_recorded).then_some(self.at);
         if written != Written::None {
             self.taken.is_written();
-            log.is_flushed(BTreeSet::from([self.table.name.clone()]), Some(self.taken));
         }
+        let is_recorded = session.recorded(&self.table, self.at, cells, written, self.taken);
         if is_recorded {
-            log.overtake_announced(&self.table, &self.key);
-            session.core.statistics.grew(&self.table.name, cells);
+            session.log().overtake_announced(&self.table, &self.key);
         }
         Ok((answer, is_recorded))
     }

@@ -16,11 +16,12 @@ use crate::{
     entity::{Column, CrdtEntity, Operation, Row, SetStep, Table, key},
     error::Error,
     replica::{
+        call::Answer,
         effect::{Changed, Effect, FieldChange, What, elements, field_value},
         foretold,
         introduction::{self, Introduction},
         made_keys::last_id,
-        session::{Answer, Session},
+        session::Session,
     },
     store::{catalog::Action, row},
     types::{Kind, canonical, exact_i64, i64_json},

@@ -14,12 +14,12 @@ use crate::{
     replica::{
         Core, ReplicaBuilder, ReplicaTransaction, Untracked,
         adopt::Adopt,
+        call::Call,
         core::{Ending, transact},
         inspect::{self, Inspection},
         introduction::{self, Introduction},
         occasion::{Due, Occasion},
         parking::{self, ParkedRow},
-        session::Call,
         statement,
         transaction::run_alone,
     },

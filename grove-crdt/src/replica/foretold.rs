@@ -161,6 +161,12 @@ pub(super) fn keeps(backend: DbBackend, catalog: &Catalog, table: &Table, column
     if !is_plain || !column.takes(value) {
         return false;
     }
+    // Most columns hold every text that has a form.
+    if let Value::String(Some(text)) = value
+        && inexact::holds_all(backend, catalog, table, column)
+    {
+        return codec::has_form(text);
+    }
     codec::encode(value).is_ok_and(|json| {
         let in_order = column.kind() != Some(Kind::Set) || is_canonical(&json);
         in_order && !inexact::at_risk(backend, catalog, table, column, &json)

@@ -8,8 +8,8 @@ use crate::{
     entity::Table,
     error::Error,
     replica::{
+        call::Answer,
         given::{Given, Rows, is_integer, number_for},
-        session::Answer,
         statement::refusal,
     },
     store::{query_text, row},

@@ -8,11 +8,13 @@
 //! hooks ([`sync_hook`]).
 
 mod adopt;
+mod ahead;
 mod along;
 pub(crate) mod announce;
 mod apply;
 mod audience;
 mod builder;
+mod call;
 mod connection;
 mod contest;
 mod core;
@@ -36,6 +38,7 @@ mod join;
 mod judge;
 mod lease;
 mod lock;
+mod log;
 mod made_keys;
 mod materialise;
 mod merge;

@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement, Value};
+use futures_util::future;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, Statement};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
@@ -13,16 +14,18 @@ use crate::{
     entity::Table,
     error::{CONTENDED, Error},
     replica::{
-        Core,
+        Core, ahead,
         along::{self, AlongWith},
         announce::Announced,
+        call::{Answer, Call, perform},
         effect::Effect,
         flush,
+        log::{Log, Mark},
         occasion::{Due, Occasion},
         statement::{self, Verdict, Write},
         watch,
     },
-    store::{dialect, version::Taken},
+    store::{dialect, shadow::Written, version::Taken},
 };
 
 /// Effects collected before some of them are written early, so that a huge transaction does not live in memory.
@@ -37,105 +40,6 @@ pub(crate) struct Session {
     capturing: tokio::sync::Mutex<()>,
     log: Mutex<Log>,
     turn: Mutex<Option<OwnedMutexGuard<()>>>,
-}
-
-/// The effects so far.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    pub effects: Vec<Effect>,
-    /// How many of the effects are in the shadow already.
-    pub flushed: usize,
-    /// The version this transaction writes under, once it has written.
-    pub version: Taken,
-    /// The replicated tables that it has written.
-    pub changed: BTreeSet<String>,
-    pub announced: Vec<Announced>,
-    /// The clock value of a blind write that was made and has left its record, which was not as it has to be for one.
-    pub left_at: Option<Hlc>,
-    /// Whether it was begun for one write of one row.
-    is_for_one_row: bool,
-    /// Whether a statement has committed the transaction already.
-    committed: bool,
-    /// Whether a table was written that is not replicated: a parked row may wait for just that.
-    others_changed: bool,
-    /// Why the transaction must not be committed: a statement ran whose effect could not be captured.
-    poison: Option<String>,
-    /// As `poison`, but no rollback to a savepoint helps.
-    spoilt: Option<String>,
-    /// The open savepoints, the innermost last.
-    savepoints: Vec<u64>,
-    newest_savepoint: u64,
-}
-
-/// Where a savepoint began in the log.
-#[derive(Debug)]
-pub(crate) struct Mark {
-    id: u64,
-    effects: usize,
-    flushed: usize,
-    version: Taken,
-    poison: Option<String>,
-}
-
-/// How a statement is to be run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Call {
-    Execute,
-    /// As one text, which may be several statements.
-    Unprepared,
-    One,
-    All,
-}
-
-/// What it gave.
-pub(crate) enum Answer {
-    Executed(ExecResult),
-    One(Option<QueryResult>),
-    All(Vec<QueryResult>),
-}
-
-impl Answer {
-    pub(crate) fn rows(&self) -> &[QueryResult] {
-        match self {
-            Self::Executed(_) => &[],
-            Self::One(row) => row.as_slice(),
-            Self::All(rows) => rows,
-        }
-    }
-
-    /// How many rows the statement wrote, when it says so.
-    pub(crate) fn rows_written(&self) -> Option<usize> {
-        match self {
-            Self::Executed(result) => usize::try_from(result.rows_affected()).ok(),
-            Self::One(_) => None,
-            Self::All(rows) => Some(rows.len()),
-        }
-    }
-
-    pub(crate) fn into_rows(self) -> Vec<QueryResult> {
-        match self {
-            Self::Executed(_) => Vec::new(),
-            Self::One(row) => row.into_iter().collect(),
-            Self::All(rows) => rows,
-        }
-    }
-
-    pub(crate) fn into_executed(self) -> Result<ExecResult, DbErr> {
-        match self {
-            Self::Executed(result) => Ok(result),
-            Self::One(_) | Self::All(_) => Err(DbErr::Custom("a query was run for its rows".into())),
-        }
-    }
-}
-
-/// Runs a statement as it is.
-pub(crate) async fn perform<C: ConnectionTrait>(conn: &C, call: Call, statement: Statement) -> Result<Answer, DbErr> {
-    Ok(match call {
-        Call::Execute => Answer::Executed(conn.execute_raw(statement).await?),
-        Call::Unprepared => Answer::Executed(conn.execute_unprepared(&statement.sql).await?),
-        Call::One => Answer::One(conn.query_one_raw(statement).await?),
-        Call::All => Answer::All(conn.query_all_raw(statement).await?),
-    })
 }
 
 impl Session {
@@ -197,11 +101,27 @@ impl Session {
                 let write = Write::new(&parsed, &statement);
                 let watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
                 let mut write_under_way = UnderWay::new(self);
-                let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
-                let effects = watch::after(tx, &catalog, watch, &answer).await;
-                let effects = effects.map_err(|error| self.poison(overtaken(tx.get_database_backend(), error)))?;
-                self.log().others_changed |= self.core.registry.get(parsed.table()).is_none();
-                self.collect(tx, effects).await?;
+                // It makes ready, while the database writes, what that need not be asked for.
+                let ahead = async {
+                    match watch.foretold() {
+                        Some((table, rows)) => ahead::of(self, tx, table, rows).await,
+                        None => Ok(None),
+                    }
+                };
+                let (answer, ahead) = future::join(perform(tx, call, statement), ahead).await;
+                let answer = write_under_way.unless_failed(answer)?;
+                let recorded = match ahead.map_err(|error| self.poison(error))? {
+                    Some(ahead) if watch.is_as_foretold(&answer) => {
+                        ahead.run(self, tx).await.map_err(|error| self.poison(error))?
+                    }
+                    _ => false,
+                };
+                if !recorded {
+                    let effects = watch::after(tx, &catalog, watch, &answer).await;
+                    let effects = effects.map_err(|error| self.poison(overtaken(tx.get_database_backend(), error)))?;
+                    self.log().others_changed |= self.core.registry.get(parsed.table()).is_none();
+                    self.collect(tx, effects).await?;
+                }
                 write_under_way.over();
                 Ok(answer)
             }
@@ -227,15 +147,30 @@ impl Session {
         Ok(answer)
     }
 
-    /// Notes that the transaction was begun to write one row.
-    pub(crate) fn is_for_one_row(&self) {
-        self.log().is_for_one_row = true;
+    /// Takes note of how many of the cells are recorded that the transaction's only write was known to make. Returns whether all
+    /// are.
+    pub(super) fn recorded(&self, table: &Table, at: Hlc, cells: usize, written: Written, taken: Taken) -> bool {
+        let mut log = self.log();
+        let all = written == Written::All;
+        log.left_at = (!all).then_some(at);
+        if written != Written::None {
+            log.is_flushed(BTreeSet::from([table.name.clone()]), Some(taken));
+        }
+        if all {
+            self.core.statistics.grew(&table.name, cells);
+        }
+        all
     }
 
-    /// Whether what is written next may take its record along: nothing was before.
+    /// Notes that the transaction was begun for one write.
+    pub(crate) fn is_for_one_write(&self) {
+        self.log().is_for_one_write = true;
+    }
+
+    /// Whether what is written next may be recorded by itself: nothing was written before, and nothing will be afterwards.
     pub(super) fn goes_along(&self) -> bool {
         let log = self.log();
-        log.is_for_one_row && log.effects.is_empty() && log.version == Taken::Not && log.savepoints.is_empty()
+        log.is_for_one_write && log.effects.is_empty() && log.version == Taken::Not && log.savepoints.is_empty()
     }
 
     /// Whether a table may be written in this transaction.
@@ -436,62 +371,6 @@ impl Drop for UnderWay<'_> {
             let mut log = self.session.log();
             log.poison
                 .get_or_insert_with(|| "a write was cancelled before its end".to_owned());
-        }
-    }
-}
-
-impl Log {
-    /// The newest announcement of this statement; an older one may be of a write that was never sent.
-    fn take_announced(&mut self, statement: &Statement) -> Result<Option<Announced>, Error> {
-        let Some(place) = self.announced.iter().rposition(|a| a.is(statement)) else {
-            return Ok(None);
-        };
-        self.announced.remove(place).unless_stale()
-    }
-
-    /// Takes note in what is announced that a row is written.
-    pub(super) fn overtake_announced(&mut self, table: &Table, key: &[Value]) {
-        let announced = self.announced.iter_mut();
-        announced.for_each(|announced| announced.overtaken_by(table, key));
-    }
-
-    /// Whether the savepoint was the innermost. The database knows them by their depth only, so if one ends before those
-    /// in it, nobody can tell what was taken back.
-    fn end_savepoint(&mut self, id: u64) -> bool {
-        let innermost = self.savepoints.last() == Some(&id);
-        self.savepoints.retain(|savepoint| *savepoint != id);
-        if !innermost {
-            self.spoil("its savepoints did not end in the reverse order of their beginning");
-        }
-        innermost
-    }
-
-    fn spoil(&mut self, why: &str) {
-        self.spoilt.get_or_insert_with(|| why.to_owned());
-    }
-
-    /// The effects that are not in the shadow yet. They stay in the log while a savepoint may bring some of them back.
-    pub(crate) fn unflushed(&mut self) -> Vec<Effect> {
-        if self.savepoints.is_empty() {
-            self.effects.split_off(self.flushed)
-        } else {
-            self.effects[self.flushed..].to_vec()
-        }
-    }
-
-    /// Notes that all effects are in the shadow, and under which version something was written there.
-    pub(crate) fn is_flushed(&mut self, tables: BTreeSet<String>, version: Option<Taken>) {
-        self.flushed = self.effects.len();
-        self.version = version.unwrap_or(self.version);
-        self.changed.extend(tables);
-        self.forget_flushed();
-    }
-
-    /// Drops effects that are written and that no savepoint can bring back.
-    fn forget_flushed(&mut self) {
-        if self.savepoints.is_empty() {
-            self.effects.drain(..self.flushed);
-            self.flushed = 0;
         }
     }
 }

@@ -20,8 +20,7 @@ pub(super) fn of<'a>(table: &'a Table, rows: &'a BTreeMap<String, Pending>) -> R
     };
     let rows = || rows.iter().map(|(pk, pending)| (pk.as_str(), pending));
     if first.new_row().is_some() {
-        let mut columns: Vec<_> = table.replicated().collect();
-        columns.sort_by_key(|(_, column, kind)| (kind.as_str(), column.name.as_str()));
+        let columns = birth_columns(table);
         let births =
             rows().map(|(pk, pending)| Some(birth(table, &columns, pending.new_row()?).map(|text| (pk, text))));
         let births: Option<Result<_, Error>> = births.collect();
@@ -49,8 +48,15 @@ pub(super) fn of<'a>(table: &'a Table, rows: &'a BTreeMap<String, Pending>) -> R
     Ok(increments.map(|rows| Steps::Increments(rows.concat())))
 }
 
-/// The text of the birth that a row's values make, by the columns in their order in it.
-fn birth(table: &Table, columns: &[(usize, &Column, Kind)], row: &[Value]) -> Result<String, Error> {
+/// What a birth is made of, in the order of its text.
+pub(super) fn birth_columns(table: &Table) -> Vec<(usize, &Column, Kind)> {
+    let mut columns: Vec<_> = table.replicated().collect();
+    columns.sort_by_key(|(_, column, kind)| (kind.as_str(), column.name.as_str()));
+    columns
+}
+
+/// The text of the birth that a row's values make.
+pub(super) fn birth(table: &Table, columns: &[(usize, &Column, Kind)], row: &[Value]) -> Result<String, Error> {
     let values = columns
         .iter()
         .map(|(index, column, kind)| Ok((*kind, column.name.as_str(), field_value(table, row, *index)?)));

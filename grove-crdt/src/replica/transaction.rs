@@ -10,9 +10,11 @@ use crate::{
     entity::CrdtEntity,
     error::Error,
     replica::{
+        call::{Answer, Call, perform},
         inspect::{self, Inspection},
         introduction::{self, Introduction},
-        session::{Answer, Call, Mark, Session, perform},
+        log::Mark,
+        session::Session,
         statement,
     },
     store::retry::Attempts,
@@ -266,6 +268,7 @@ pub(super) async fn run_alone(core: &Arc<super::Core>, call: Call, statement: St
     let mut attempts = Attempts::default();
     loop {
         let (tx, session) = core.begin(TransactionOptions::default()).await?;
+        session.is_for_one_write();
         let transaction = ReplicaTransaction::root(tx, session);
         let failed = match transaction.run(call, statement.clone()).await {
             Ok(answer) => match transaction.commit().await {

@@ -12,6 +12,7 @@ use crate::{
     entity::{Registry, Row, Table, key},
     error::Error,
     replica::{
+        call::Answer,
         count::{Count, escaped},
         effect::{Effect, What, difference},
         foreign_keys::{Cascade, Parents},
@@ -19,7 +20,6 @@ use crate::{
         made_keys::MadeKeys,
         moved::Places,
         selection::{Selection, assigned_columns},
-        session::Answer,
         statement::{Write, WriteKind, refusal},
     },
     store::{catalog::Catalog, row},
@@ -83,6 +83,18 @@ impl Watch {
     /// The rows that are watched, as they were.
     pub(super) fn into_before(self) -> impl Iterator<Item = (Arc<Table>, HashMap<String, Row>)> {
         self.tables.into_values().map(|watched| (watched.table, watched.before))
+    }
+
+    /// The rows that it is known to bring to its table.
+    pub(super) fn foretold(&self) -> Option<(&Arc<Table>, &[Row])> {
+        let watched = self.tables.get(self.own.as_ref()?)?;
+        Some((&watched.table, self.foretold.as_deref()?))
+    }
+
+    /// Whether it has brought just them.
+    pub(super) fn is_as_foretold(&self, answer: &Answer) -> bool {
+        let is_all = |rows: &Vec<Row>| answer.rows_written() == Some(rows.len()) || answer.rows().len() == rows.len();
+        self.foretold.as_ref().is_some_and(is_all)
     }
 
     /// Watches keys under which there may be rows afterwards.
@@ -197,8 +209,8 @@ pub(crate) async fn after(
     answer: &Answer,
 ) -> Result<Vec<Effect>, Error> {
     let written = answer.rows_written();
-    if let (Some(own), Some(rows)) = (&watch.own, watch.foretold.take())
-        && (written == Some(rows.len()) || answer.rows().len() == rows.len())
+    if watch.is_as_foretold(answer)
+        && let (Some(own), Some(rows)) = (&watch.own, watch.foretold.take())
         && let Some(watched) = watch.tables.remove(own)
     {
         return rows.into_iter().map(|row| born(&watched.table, row)).collect();

@@ -33,7 +33,7 @@ macro_rules! atomically {
         loop {
             let transaction = $db.begin().await?;
             if let Some(Introduction::Transaction(session)) = introduction::ask(&transaction) {
-                session.is_for_one_row();
+                session.is_for_one_write();
             }
             let result = {
                 let $conn = &transaction;

@@ -82,7 +82,7 @@ pub(crate) fn columns_at_risk<'t>(
 }
 
 /// Whether the column shows every value of its type as it is.
-fn holds_all(backend: DbBackend, catalog: &Catalog, table: &Table, column: &Column) -> bool {
+pub(crate) fn holds_all(backend: DbBackend, catalog: &Catalog, table: &Table, column: &Column) -> bool {
     let storage = catalog.storage(&table.name, &column.name);
     !catalog.may_alter(&table.name)
         && storage.is_some_and(|storage| fit::holds_all(backend, &column.value_type, storage))

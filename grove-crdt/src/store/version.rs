@@ -118,6 +118,11 @@ impl Numbering {
         }
     }
 
+    /// Whether who has taken a version keeps others from taking theirs until its transaction ends.
+    pub(crate) fn is_exclusive(self) -> bool {
+        matches!(self, Self::Counter)
+    }
+
     /// The version taken, or the one after the newest that was read with the cells.
     pub(crate) fn after(taken: Taken, newest: i64) -> Version {
         match taken {

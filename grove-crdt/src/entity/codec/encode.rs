@@ -49,8 +49,13 @@ fn float(value: f64) -> Result<Json, String> {
         .ok_or_else(|| format!("{value} has no JSON form; only finite numbers can be replicated"))
 }
 
+/// Whether a text has a JSON form.
+pub(crate) fn has_form(text: &str) -> bool {
+    !text.contains('\0')
+}
+
 fn text(value: String) -> Result<Json, String> {
-    if value.contains('\0') {
+    if !has_form(&value) {
         return Err(NUL.into());
     }
     Ok(Json::String(value))

@@ -22,7 +22,7 @@ mod tests;
 mod times;
 
 pub(super) use decode::decode;
-pub(crate) use encode::encode;
+pub(crate) use encode::{encode, has_form};
 
 use sea_orm::{
     Value,

@@ -17,6 +17,8 @@ use crate::merge::support::push_as;
 #[derive(Clone, Debug)]
 enum Step {
     Insert(u8),
+    /// From this one on.
+    InsertMany(u8),
     Title(u8, u8),
     Increment(u8, i8),
     Delete(u8),
@@ -29,6 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
     let id = || 0..3_u8;
     prop_oneof![
         3 => id().prop_map(Step::Insert),
+        2 => id().prop_map(Step::InsertMany),
         4 => (id(), 0..4_u8).prop_map(|(id, n)| Step::Title(id, n)),
         4 => (id(), -3..4_i8).prop_map(|(id, by)| Step::Increment(id, by)),
         1 => id().prop_map(Step::Delete),
@@ -36,6 +39,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (-3..4_i8).prop_map(Step::IncrementAll),
         1 => Just(Step::DeleteAll),
     ]
+}
+
+fn row(id: u8) -> document::ActiveModel {
+    document::ActiveModel {
+        title: Set(format!("title {id}")),
+        view_count: Set(i64::from(id) - 1),
+        ..draft(&id.to_string())
+    }
 }
 
 async fn retitle<C: ConnectionTrait + TransactionTrait>(conn: &C, id: &str, title: &str) -> Result<(), DbErr> {
@@ -51,11 +62,10 @@ async fn retitle<C: ConnectionTrait + TransactionTrait>(conn: &C, id: &str, titl
 async fn take<C: ConnectionTrait + TransactionTrait>(conn: &C, step: &Step) -> Result<(), DbErr> {
     let all = "WHERE id < 'a'";
     match step {
-        Step::Insert(id) => {
-            let mut row = draft(&id.to_string());
-            row.title = Set(format!("title {id}"));
-            row.view_count = Set(i64::from(*id) - 1);
-            row.insert(conn).await.map(drop)
+        Step::Insert(id) => row(*id).insert(conn).await.map(drop),
+        Step::InsertMany(first) => {
+            let insert = document::Entity::insert_many((*first..3).map(row));
+            insert.exec_without_returning(conn).await.map(drop)
         }
         Step::Title(id, n) => retitle(conn, &id.to_string(), &format!("title {n}")).await,
         Step::Increment(id, by) => {

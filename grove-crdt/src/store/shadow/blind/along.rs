@@ -168,21 +168,13 @@ impl Along {
             (_, None) => 0,
         };
         rows.truncate(1);
-        Ok((rows, of(written, self.cells)))
+        Ok((rows, Written::of(written, self.cells)))
     }
 
     /// Runs it. What it says it has written is the row and whatever there was of its record.
     pub(crate) async fn execute<C: ConnectionTrait>(self, conn: &C) -> Result<(ExecResult, Written), DbErr> {
         let result = conn.execute_raw(self.statement).await?;
         let written = usize::try_from(result.rows_affected()).unwrap_or(usize::MAX);
-        Ok((result, of(written.saturating_sub(1), self.cells)))
-    }
-}
-
-fn of(written: usize, cells: usize) -> Written {
-    match written {
-        0 => Written::None,
-        _ if written < cells => Written::Some,
-        _ => Written::All,
+        Ok((result, Written::of(written.saturating_sub(1), self.cells)))
     }
 }

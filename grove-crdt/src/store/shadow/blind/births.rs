@@ -1,14 +1,17 @@
 //! Records that begin with their row.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend,
+    ConnectionTrait, DbBackend, Statement,
     sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query},
 };
 
-use super::{Blind, Given, NewCell, Step, Terms, Written};
+use super::{Blind, Given, NewCell, Step, Terms, Written, counts};
 use crate::{
     error::Error,
-    store::schema::{REPLICA, shadow_ref},
+    store::{
+        schema::{REPLICA, shadow_ref},
+        version::Taken,
+    },
 };
 
 impl<C: ConnectionTrait> Blind<'_, C> {
@@ -16,6 +19,41 @@ impl<C: ConnectionTrait> Blind<'_, C> {
     /// already.
     pub(super) async fn births(&mut self, births: Vec<(&str, String)>) -> Result<Written, Error> {
         self.write_rows(Step::Births, rows(births), insert_births).await
+    }
+
+    /// The same, to be written later; `None` when that takes more than one statement.
+    pub(crate) fn ready(self, rows: Vec<[String; 2]>) -> Result<Option<Births>, Error> {
+        let [count] = counts(&rows)[..] else { return Ok(None) };
+        let statement = self.texts.statement(Step::Births, &self.terms, rows, insert_births)?;
+        let taken = self.terms.taken;
+        Ok(Some(Births {
+            statement,
+            count,
+            taken,
+        }))
+    }
+}
+
+/// Births that are ready to be written.
+pub(crate) struct Births {
+    statement: Statement,
+    count: usize,
+    taken: Taken,
+}
+
+impl Births {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Writes them. Returns the version of the transaction as well.
+    pub(crate) async fn write<C: ConnectionTrait>(mut self, conn: &C) -> Result<(Written, Taken), Error> {
+        let written = conn.execute_raw(self.statement).await?.rows_affected();
+        if written > 0 {
+            self.taken.is_written();
+        }
+        let written = usize::try_from(written).unwrap_or(usize::MAX);
+        Ok((Written::of(written, self.count), self.taken))
     }
 }
 

@@ -16,6 +16,7 @@ use sea_orm::{
 use serde_json::Value as Json;
 
 pub(crate) use along::{Along, can_go_along};
+pub(crate) use births::Births;
 pub(crate) use increments::can_be_moved;
 use text::Step;
 pub(crate) use text::Texts;
@@ -73,6 +74,17 @@ pub(crate) enum Written {
     All,
     Some,
     None,
+}
+
+impl Written {
+    /// What it is when so many of `cells` were written.
+    fn of(written: usize, cells: usize) -> Self {
+        match written {
+            0 => Self::None,
+            _ if written < cells => Self::Some,
+            _ => Self::All,
+        }
+    }
 }
 
 /// Whether so many records can be written blindly. MySQL's upsert does not tell how many rows it met: one that it changes
@@ -149,8 +161,7 @@ impl<'a, C: ConnectionTrait> Blind<'a, C> {
         rows: Vec<[String; N]>,
         insert: Insert<N>,
     ) -> Result<Written, Error> {
-        let size = |row: &[String; N]| row.iter().map(|text| text.len() + 8).sum();
-        let counts: Vec<_> = chunks_of_size(&rows, N, size).map(<[_]>::len).collect();
+        let counts = counts(&rows);
         let (mut rows, mut all) = (rows.into_iter(), Written::None);
         for count in counts {
             let rows: Vec<_> = rows.by_ref().take(count).collect();
@@ -167,6 +178,12 @@ impl<'a, C: ConnectionTrait> Blind<'a, C> {
         }
         Ok(Written::All)
     }
+}
+
+/// How many of these rows go into one statement, and the next, and so on.
+fn counts<const N: usize>(rows: &[[String; N]]) -> Vec<usize> {
+    let size = |row: &[String; N]| row.iter().map(|text| text.len() + 8).sum();
+    chunks_of_size(rows, N, size).map(<[_]>::len).collect()
 }
 
 impl Terms<'_> {

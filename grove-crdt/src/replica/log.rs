@@ -1,0 +1,107 @@
+//! What a transaction has done that may have to be recorded.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{Statement, Value};
+
+use crate::{
+    clock::Hlc,
+    entity::Table,
+    error::Error,
+    replica::{announce::Announced, effect::Effect},
+    store::version::Taken,
+};
+
+/// The effects so far.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub effects: Vec<Effect>,
+    /// How many of the effects are in the shadow already.
+    pub flushed: usize,
+    /// The version this transaction writes under, once it has written.
+    pub version: Taken,
+    /// The replicated tables that it has written.
+    pub changed: BTreeSet<String>,
+    pub announced: Vec<Announced>,
+    /// The clock value of a blind write that was made and has left its record, which was not as it has to be for one.
+    pub left_at: Option<Hlc>,
+    /// Whether it was begun for one write.
+    pub(super) is_for_one_write: bool,
+    /// Whether a statement has committed the transaction already.
+    pub(super) committed: bool,
+    /// Whether a table was written that is not replicated: a parked row may wait for just that.
+    pub(super) others_changed: bool,
+    /// Why the transaction must not be committed: a statement ran whose effect could not be captured.
+    pub(super) poison: Option<String>,
+    /// As `poison`, but no rollback to a savepoint helps.
+    pub(super) spoilt: Option<String>,
+    /// The open savepoints, the innermost last.
+    pub(super) savepoints: Vec<u64>,
+    pub(super) newest_savepoint: u64,
+}
+
+/// Where a savepoint began in the log.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    pub(super) id: u64,
+    pub(super) effects: usize,
+    pub(super) flushed: usize,
+    pub(super) version: Taken,
+    pub(super) poison: Option<String>,
+}
+
+impl Log {
+    /// The newest announcement of this statement; an older one may be of a write that was never sent.
+    pub(super) fn take_announced(&mut self, statement: &Statement) -> Result<Option<Announced>, Error> {
+        let Some(place) = self.announced.iter().rposition(|a| a.is(statement)) else {
+            return Ok(None);
+        };
+        self.announced.remove(place).unless_stale()
+    }
+
+    /// Takes note in what is announced that a row is written.
+    pub(super) fn overtake_announced(&mut self, table: &Table, key: &[Value]) {
+        let announced = self.announced.iter_mut();
+        announced.for_each(|announced| announced.overtaken_by(table, key));
+    }
+
+    /// Whether the savepoint was the innermost. The database knows them by their depth only, so if one ends before those
+    /// in it, nobody can tell what was taken back.
+    pub(super) fn end_savepoint(&mut self, id: u64) -> bool {
+        let innermost = self.savepoints.last() == Some(&id);
+        self.savepoints.retain(|savepoint| *savepoint != id);
+        if !innermost {
+            self.spoil("its savepoints did not end in the reverse order of their beginning");
+        }
+        innermost
+    }
+
+    pub(super) fn spoil(&mut self, why: &str) {
+        self.spoilt.get_or_insert_with(|| why.to_owned());
+    }
+
+    /// The effects that are not in the shadow yet. They stay in the log while a savepoint may bring some of them back.
+    pub(crate) fn unflushed(&mut self) -> Vec<Effect> {
+        if self.savepoints.is_empty() {
+            self.effects.split_off(self.flushed)
+        } else {
+            self.effects[self.flushed..].to_vec()
+        }
+    }
+
+    /// Notes that all effects are in the shadow, and under which version something was written there.
+    pub(crate) fn is_flushed(&mut self, tables: BTreeSet<String>, version: Option<Taken>) {
+        self.flushed = self.effects.len();
+        self.version = version.unwrap_or(self.version);
+        self.changed.extend(tables);
+        self.forget_flushed();
+    }
+
+    /// Drops effects that are written and that no savepoint can bring back.
+    pub(super) fn forget_flushed(&mut self) {
+        if self.savepoints.is_empty() {
+            self.effects.drain(..self.flushed);
+            self.flushed = 0;
+        }
+    }
+}
