@@ -402,6 +402,20 @@ async fn a_refused_insert_records_nothing() {
     assert_agrees::<document::Entity, _>(&replica).await;
 }
 
+/// Of rows that are inserted together, some may have lived before.
+#[apply(on_each_database!)]
+async fn rows_that_are_inserted_together_begin_each_its_own_life() {
+    let replica = documents().await;
+    let before = row(1).insert(&replica).await.unwrap();
+    before.into_active_model().delete(&replica).await.unwrap();
+    let insert = document::Entity::insert_many((0..3).map(row));
+    insert.exec_without_returning(&replica).await.unwrap();
+    assert_agrees::<document::Entity, _>(&replica).await;
+    let states = states(&replica).await;
+    let lives: Vec<_> = states.iter().map(|state| &state[..6]).collect();
+    assert_eq!(lives, ["0|||1|", "1|||3|", "2|||1|"]);
+}
+
 /// It sees what it had to wait for, although it began before.
 #[apply(on_each_database!)]
 async fn an_insert_that_waits_for_a_death_begins_the_next_life() {
