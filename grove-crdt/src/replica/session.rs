@@ -101,7 +101,7 @@ impl Session {
                 let write = Write::new(&parsed, &statement);
                 let watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
                 let mut write_under_way = UnderWay::new(self);
-                // It makes ready, while the database writes, what that need not be asked for.
+                // Made while the database is busy with the statement.
                 let ahead = async {
                     match watch.foretold() {
                         Some((table, rows)) => ahead::of(self, tx, table, rows).await,
@@ -147,8 +147,7 @@ impl Session {
         Ok(answer)
     }
 
-    /// Takes note of how many of the cells are recorded that the transaction's only write was known to make. Returns whether all
-    /// are.
+    /// Takes note of how many of the cells are recorded that such a write was known to make. Returns whether all are.
     pub(super) fn recorded(&self, table: &Table, at: Hlc, cells: usize, written: Written, taken: Taken) -> bool {
         let mut log = self.log();
         let all = written == Written::All;
@@ -167,7 +166,7 @@ impl Session {
         self.log().is_for_one_write = true;
     }
 
-    /// Whether what is written next may be recorded by itself: nothing was written before, and nothing will be afterwards.
+    /// Whether what is written next may be recorded with it, rather than at the end: it is the first, and mostly the only one.
     pub(super) fn goes_along(&self) -> bool {
         let log = self.log();
         log.is_for_one_write && log.effects.is_empty() && log.version == Taken::Not && log.savepoints.is_empty()
