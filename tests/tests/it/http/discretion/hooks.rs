@@ -96,11 +96,13 @@ async fn a_hook_that_fails_on_the_way_out() {
         let (log, _logging) = Log::begin();
         let url = server(Fails(method, way)).await;
         let pulled = Told::post(&url, "pull", &entries()).await;
-        let streamed = Told::stream(&url, "tables=entries", "data: {").await;
         if method == "before_page" {
             pulled.is(403, "hook_failed");
+            // The first event has no changes while a transaction under way holds them back.
+            let streamed = Told::stream(&url, "tables=entries", "event: error").await;
             streamed.is(200, "hook_failed");
         } else {
+            let streamed = Told::stream(&url, "tables=entries", "data: {").await;
             assert!(pulled.text.contains("\"changes\":[]"), "{}", pulled.text);
             assert!(streamed.text.contains("\"changes\":[]"), "{}", streamed.text);
         }
