@@ -55,7 +55,12 @@ impl Column {
 
     /// The value as an expression to write into the column.
     pub(crate) fn bind(&self, value: Value) -> Expr {
-        (self.save_as)(Expr::val(value))
+        self.saved(Expr::val(value))
+    }
+
+    /// What stands for a value, likewise.
+    pub(crate) fn saved(&self, value: Expr) -> Expr {
+        (self.save_as)(value)
     }
 
     /// The SQL value of a JSON value, or what is wrong with it.

@@ -137,6 +137,20 @@ struct Shaped<'a> {
     there: &'a BTreeSet<String>,
 }
 
+impl<'a> Shaped<'a> {
+    fn target(&self) -> row::Target<'a> {
+        row::Target {
+            table: self.table,
+            columns: self.columns,
+            update: self.update,
+        }
+    }
+
+    fn is_there(&self, row: &Row) -> bool {
+        key::of_row(self.table, row).is_ok_and(|pk| self.there.contains(&pk))
+    }
+}
+
 pub(super) struct Work<'a> {
     pub core: &'a Core,
     pub tx: &'a DatabaseTransaction,
@@ -261,7 +275,7 @@ impl Work<'_> {
     async fn write_all(&mut self, shaped: &Shaped<'_>, rows: Vec<Row>) -> Result<(), Error> {
         // What is checked only at the end would fail the whole transaction.
         let rows = self.park_orphans(shaped.table, rows, true).await?;
-        match self.attempt_write(shaped, &rows).await? {
+        match self.attempt_all(shaped, &rows).await? {
             Err(broken) if broken.violation.constraint == Constraint::ForeignKey && rows.len() > 1 => {
                 let rows = self.park_orphans(shaped.table, rows, false).await?;
                 self.write(shaped, &rows).await
@@ -289,14 +303,23 @@ impl Work<'_> {
         Ok(others)
     }
 
+    /// The first attempt, which may have written some of the rows when it fails. They are attempted again, which does not matter
+    /// unless the database notices.
+    async fn attempt_all(&self, shaped: &Shaped<'_>, rows: &[Row]) -> Result<Result<(), Broken>, Error> {
+        if self.catalog.may_alter(&shaped.table.name) {
+            return self.attempt_write(shaped, rows).await;
+        }
+        let rows: Vec<_> = rows.iter().collect();
+        let (target, is_there) = (shaped.target(), |row: &Row| shaped.is_there(row));
+        attempt(self.tx, async |tx| {
+            row::write_up_to_refusal(tx, target, &rows, is_there).await
+        })
+        .await
+    }
+
     async fn attempt_write(&self, shaped: &Shaped<'_>, rows: &[Row]) -> Result<Result<(), Broken>, Error> {
         let rows: Vec<_> = rows.iter().collect();
-        let target = row::Target {
-            table: shaped.table,
-            columns: shaped.columns,
-            update: shaped.update,
-        };
-        let is_there = |row: &Row| key::of_row(shaped.table, row).is_ok_and(|pk| shaped.there.contains(&pk));
+        let (target, is_there) = (shaped.target(), |row: &Row| shaped.is_there(row));
         attempt(self.tx, async |tx| row::write(tx, target, &rows, is_there).await).await
     }
 

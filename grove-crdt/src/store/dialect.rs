@@ -168,6 +168,13 @@ pub(crate) fn conflict_is_with_key(backend: DbBackend) -> bool {
     backend != DbBackend::MySql
 }
 
+/// The same insert or update, which leaves what it has done when it fails. SQLite alone knows such.
+pub(crate) fn or_fail(mut statement: Statement) -> Statement {
+    // Both verbs have as many letters.
+    statement.sql.insert_str("INSERT".len(), " OR FAIL");
+    statement
+}
+
 /// Whether a failing statement ends the transaction it is in, unless a savepoint keeps it.
 pub(crate) fn failure_ends_transaction(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use sea_orm::{
     ColIdx, ConnectionTrait, DbBackend, DbErr, QueryResult, TryGetable, Value,
-    sea_query::{Alias, ArrayType, Expr, ExprTrait as _, IntoColumnRef, OnConflict, Query, SelectStatement},
+    sea_query::{
+        Alias, ArrayType, Expr, ExprTrait as _, InsertStatement, IntoColumnRef, IntoIden as _, OnConflict, Query,
+        SelectStatement, TableRef, UpdateStatement, ValueTuple,
+    },
 };
 
 use crate::{
@@ -123,7 +126,7 @@ pub(crate) struct Target<'a> {
     pub update: &'a [usize],
 }
 
-/// Writes whole rows, new ones and such as are there.
+/// Writes whole rows, new ones and such as are there: all of them or none.
 pub(crate) async fn write<C: ConnectionTrait>(
     conn: &C,
     target: Target<'_>,
@@ -138,7 +141,32 @@ pub(crate) async fn write<C: ConnectionTrait>(
     insert(conn, target, rows, Some(target.on_conflict())).await
 }
 
-impl Target<'_> {
+/// The same, but where one is refused, those before it may have been written. `is_there` is sure.
+///
+/// SQLite keeps the pages that a statement of many rows changes in a file, to be able to take it back. Where the rows are in no
+/// particular order, that is almost as much to write as the rows.
+pub(crate) async fn write_up_to_refusal<C: ConnectionTrait>(
+    conn: &C,
+    target: Target<'_>,
+    rows: &[&Row],
+    is_there: impl Fn(&Row) -> bool,
+) -> Result<(), DbErr> {
+    if conn.get_database_backend() != DbBackend::Sqlite || rows.len() == 1 {
+        return write(conn, target, rows, is_there).await;
+    }
+    let (there, new): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| is_there(row));
+    for insert in target.inserts(DbBackend::Sqlite, &new) {
+        conn.execute_raw(dialect::or_fail(DbBackend::Sqlite.build(&insert)))
+            .await?;
+    }
+    for update in target.updates(&there) {
+        conn.execute_raw(dialect::or_fail(DbBackend::Sqlite.build(&update)))
+            .await?;
+    }
+    Ok(())
+}
+
+impl<'a> Target<'a> {
     fn names(&self, columns: &[usize]) -> impl Iterator<Item = Alias> {
         columns.iter().map(|index| Alias::new(&self.table.columns[*index].name))
     }
@@ -152,6 +180,54 @@ impl Target<'_> {
         }
         conflict
     }
+
+    /// Inserts of the rows.
+    fn inserts<'r>(self, backend: DbBackend, rows: &'r [&Row]) -> impl Iterator<Item = InsertStatement> + use<'a, 'r> {
+        let Target { table, columns, .. } = self;
+        let size = |row: &&Row| row.iter().map(size).sum();
+        let chunks = chunks_of_size(rows, columns.len(), size);
+        chunks.map(move |chunk| {
+            let mut insert = Query::insert();
+            insert.into_table(table_ref(table)).columns(self.names(columns));
+            for row in chunk {
+                let values = columns
+                    .iter()
+                    .map(|index| bind(backend, &table.columns[*index], &row[*index]));
+                insert.values_panic(values);
+            }
+            insert
+        })
+    }
+
+    /// Updates of rows that are there, on SQLite.
+    fn updates<'r>(self, rows: &'r [&Row]) -> impl Iterator<Item = UpdateStatement> + use<'a, 'r> {
+        // No table of a user's is called so.
+        const GIVEN: &str = "_grove_given";
+        let table = self.table;
+        let given: Vec<_> = table.key.iter().chain(self.update).copied().collect();
+        let mut update = Query::update();
+        update.table(table_ref(table));
+        for (at, index) in given.iter().enumerate() {
+            let column = &table.columns[*index];
+            let given = column.saved(Expr::col((GIVEN, Alias::new(format!("column{}", at + 1)))));
+            if at < table.key.len() {
+                update.and_where(column_of(table, &column.name).eq(given));
+            } else {
+                update.value(Alias::new(&column.name), given);
+            }
+        }
+        let size = |row: &&Row| row.iter().map(size).sum();
+        let width = given.len();
+        let chunks = chunks_of_size(if self.update.is_empty() { &[] } else { rows }, width, size);
+        chunks.map(move |chunk| {
+            let values = chunk.iter().map(|row| {
+                let values = given.iter().map(|index| row[*index].clone());
+                ValueTuple::Many(values.collect())
+            });
+            let values = TableRef::ValuesList(values.collect(), GIVEN.into_iden());
+            update.clone().from(values).take()
+        })
+    }
 }
 
 async fn insert<C: ConnectionTrait>(
@@ -160,18 +236,7 @@ async fn insert<C: ConnectionTrait>(
     rows: &[&Row],
     conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
-    let Target { table, columns, .. } = target;
-    let backend = conn.get_database_backend();
-    let size = |row: &&Row| row.iter().map(size).sum();
-    for chunk in chunks_of_size(rows, columns.len(), size) {
-        let mut insert = Query::insert();
-        insert.into_table(table_ref(table)).columns(target.names(columns));
-        for row in chunk {
-            let values = columns
-                .iter()
-                .map(|index| bind(backend, &table.columns[*index], &row[*index]));
-            insert.values_panic(values);
-        }
+    for mut insert in target.inserts(conn.get_database_backend(), rows) {
         if let Some(conflict) = &conflict {
             insert.on_conflict(conflict.clone());
         }

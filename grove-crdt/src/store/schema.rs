@@ -120,19 +120,26 @@ pub(crate) async fn create_shadow<C: ConnectionTrait>(
     if table.schema.is_none() && catalog.columns(&name).is_some() {
         return Ok(());
     }
+    // A statement of many rows that may break a rule can be taken back: for that, SQLite keeps the pages that it changes in a
+    // file. Nobody else writes a shadow, so there it has no such rule.
+    let required = |mut column: ColumnDef| match server {
+        Server::Sqlite => column,
+        _ => column.not_null().take(),
+    };
+    let number = |name: &'static str| ColumnDef::new(name).big_integer().take();
     let mut shadow = TableDdl::create();
     shadow
         .table(shadow_ref(table))
         .if_not_exists()
-        .col(key_text(server, "pk", MAX_KEY).not_null())
-        .col(key_text(server, "field", MAX_FIELD).not_null())
-        .col(key_text(server, "cell", MAX_NAME).not_null())
-        .col(ColumnDef::new("epoch").big_integer().not_null())
-        .col(ColumnDef::new("hlc_ts").big_integer().not_null())
-        .col(ColumnDef::new("hlc_counter").big_integer().not_null())
-        .col(key_text(server, "node_id", MAX_FIELD).not_null())
-        .col(text(server, "state").not_null())
-        .col(ColumnDef::new("version").big_integer().not_null())
+        .col(required(key_text(server, "pk", MAX_KEY)))
+        .col(required(key_text(server, "field", MAX_FIELD)))
+        .col(required(key_text(server, "cell", MAX_NAME)))
+        .col(required(number("epoch")))
+        .col(required(number("hlc_ts")))
+        .col(required(number("hlc_counter")))
+        .col(required(key_text(server, "node_id", MAX_FIELD)))
+        .col(required(text(server, "state")))
+        .col(required(number("version")))
         .col(key_text(server, "via", MAX_NAME))
         .primary_key(Index::create().col("pk").col("field").col("cell"));
     dialect::create_with_index(conn, shadow, table.schema.as_deref(), &name, "version").await

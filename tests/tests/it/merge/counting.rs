@@ -94,6 +94,35 @@ async fn a_page_takes_the_same_number_of_statements_however_large_it_is() {
     }
 }
 
+/// SQLite would keep the pages that it changes in a file, which is almost as much to write as the rows.
+#[tokio::test]
+async fn no_statement_of_many_rows_has_to_be_taken_back() {
+    let origin = origin(50).await;
+    let births = changes_of(&origin, TABLE).await;
+    let (replica, statements) = counted("replica").await;
+    let rules = r#"SELECT count(*) FROM pragma_table_info('_documents_crdt') WHERE "notnull""#;
+    assert_eq!(number(&replica, rules).await, 0);
+    let written = async |changes: &[serde_json::Value]| {
+        statements.take();
+        push(&origin, &replica, changes).await;
+        let mut all = statements.take();
+        all.retain(|sql| sql.contains("\"documents\"") && !sql.starts_with("SELECT"));
+        all
+    };
+    let inserts = written(&births).await;
+    assert!(
+        inserts.len() == 1 && inserts[0].starts_with("INSERT OR FAIL"),
+        "{inserts:?}"
+    );
+    change_all(&origin).await;
+    let updates = written(&changes_of(&origin, TABLE).await).await;
+    assert!(
+        updates.len() == 1 && updates[0].starts_with("UPDATE OR FAIL"),
+        "{updates:?}"
+    );
+    assert_eq!(shown(&replica).await, shown(&origin).await);
+}
+
 #[apply(on_each_database!)]
 async fn a_merge_that_changes_nothing_writes_nothing_and_takes_no_version() {
     let origin = origin(3).await;

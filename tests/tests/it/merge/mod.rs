@@ -13,6 +13,7 @@ mod parking_counters;
 mod parking_cut_off;
 mod parking_edits;
 mod parking_writes;
+mod refused;
 mod released;
 mod schema_growth;
 pub mod support;
