@@ -8,7 +8,7 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _, Value, sea_quer
 use crate::{
     entity::{Role, Row, Table},
     error::Error,
-    replica::materialise::Broken,
+    replica::attempt::Broken,
     store::{catalog::Catalog, constraint, row},
 };
 

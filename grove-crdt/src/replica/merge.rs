@@ -209,15 +209,20 @@ async fn merge_shares(
     // Made while the database is busy with the rows, which come before cells, as with local writes.
     let cells = async {
         let ready = batches.into_iter().map(|(table, batch, seen)| {
-            core.statistics.grew(&table.name, batch.len());
-            batch.ready(tx.get_database_backend(), table, locked.version, seen)
+            let count = batch.len();
+            (
+                table,
+                count,
+                batch.ready(tx.get_database_backend(), table, locked.version, seen),
+            )
         });
         ready.collect::<Vec<_>>()
     };
     let (failed, cells) = future::join(write_rows(core, tx, wanted), cells).await;
     let failed = failed?;
-    for cells in cells {
+    for (table, count, cells) in cells {
         cells.write(tx).await?;
+        core.statistics.grew(&table.name, count);
     }
     let occasion = Occasion {
         tables,

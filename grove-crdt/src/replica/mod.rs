@@ -12,6 +12,7 @@ mod ahead;
 mod along;
 pub(crate) mod announce;
 mod apply;
+mod attempt;
 mod audience;
 mod builder;
 mod call;

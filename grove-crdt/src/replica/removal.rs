@@ -9,8 +9,9 @@ use crate::{
     entity::{Row, Table, key},
     error::Error,
     replica::{
+        attempt::{Broken, attempt},
         foreign_keys::{Cascade, Parents},
-        materialise::{Broken, Work, attempt},
+        materialise::Work,
         references,
         watch::Watch,
     },

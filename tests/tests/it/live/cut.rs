@@ -64,7 +64,9 @@ async fn carry(mut client: TcpStream, target: String, most: Option<usize>, left:
                     let _ = client.write_all(&down[..passed]).await;
                     most -= passed;
                     if most == 0 {
-                        left.fetch_sub(1, Ordering::SeqCst);
+                        // Others may be cut at once with the last.
+                        let one_less = |left: usize| left.checked_sub(1);
+                        let _ = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
                         return;
                     }
                 }
