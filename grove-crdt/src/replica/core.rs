@@ -22,7 +22,9 @@ use crate::{
     },
     store::{
         catalog::Catalog,
-        dialect, parked,
+        dialect,
+        ended::Doubt,
+        parked,
         server::Server,
         shadow::Texts,
         statistics::{self, Statistics},
@@ -60,6 +62,8 @@ pub(crate) struct Core {
     /// SQLite has one writer at a time. Queueing for it here is fair; SQLite's own waiting is not.
     write_gate: Arc<Mutex<()>>,
     busy_timeout: Duration,
+    /// Whether SQLite may have ended a transaction by itself.
+    pub doubt: Doubt,
     guard: NodeGuard,
     pub hooks: HookChain,
 }
@@ -79,16 +83,22 @@ macro_rules! transact {
             .await;
             let failed: $crate::error::Error = match ending {
                 Ok($crate::replica::Ending::Commit(value)) => match transaction.commit().await {
-                    Ok(()) => break value,
+                    Ok(()) => {
+                        session.has_ended();
+                        break value;
+                    }
                     Err(error) => error.into(),
                 },
                 Ok($crate::replica::Ending::RollBack(value)) => {
                     transaction.rollback().await?;
+                    session.has_ended();
                     break value;
                 }
                 Err(error) => {
                     // What failed tells more than how its rollback did.
-                    let _ = transaction.rollback().await;
+                    if transaction.rollback().await.is_ok() {
+                        session.has_ended();
+                    }
                     error
                 }
             };
@@ -172,6 +182,7 @@ impl Core {
             texts: Texts::default(),
             write_gate: Arc::new(Mutex::new(())),
             busy_timeout: parts.busy_timeout,
+            doubt: Doubt::default(),
             guard: parts.guard,
             hooks: parts.hooks,
         }
@@ -189,6 +200,7 @@ impl Core {
         let backend = self.db.get_database_backend();
         let queue = dialect::has_one_writer(backend) && !read_only;
         let turn = if queue { Some(self.turn().await?) } else { None };
+        self.doubt.settle(&self.db).await;
         let tx = self
             .db
             .begin_with_options(dialect::transaction(backend, options))

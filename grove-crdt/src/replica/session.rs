@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures_util::future;
@@ -40,6 +43,16 @@ pub(crate) struct Session {
     capturing: tokio::sync::Mutex<()>,
     log: Mutex<Log>,
     turn: Mutex<Option<OwnedMutexGuard<()>>>,
+    /// Whether its transaction was committed or rolled back, and the database said so.
+    ended: AtomicBool,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.ended.load(Ordering::SeqCst) {
+            self.core.doubt.rise();
+        }
+    }
 }
 
 impl Session {
@@ -50,7 +63,13 @@ impl Session {
             capturing: tokio::sync::Mutex::new(()),
             log: Mutex::new(Log::default()),
             turn: Mutex::new(turn),
+            ended: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that its transaction was committed or rolled back.
+    pub(crate) fn has_ended(&self) {
+        self.ended.store(true, Ordering::SeqCst);
     }
 
     /// The log. A panic in between leaves it as it was at some point, which is as good as any.

@@ -129,23 +129,33 @@ impl TransactionSession for ReplicaTransaction {
             return Ok(());
         }
         if let Err(error) = self.session.flush(&tx).await {
-            tx.rollback().await?;
+            // What failed tells more than how its rollback did.
+            if tx.rollback().await.is_ok() {
+                self.session.has_ended();
+            }
             return Err(error.into());
         }
         let due = self.session.due();
         tx.commit().await?;
+        self.session.has_ended();
         self.session.committed(due).await;
         Ok(())
     }
 
     async fn rollback(mut self) -> Result<(), DbErr> {
-        if let Some(mark) = self.mark.take() {
+        let mark = self.mark.take();
+        let is_whole = mark.is_none();
+        if let Some(mark) = mark {
             self.session.roll_back_to(mark);
         }
-        match self.tx.take() {
-            Some(tx) => tx.rollback().await,
-            None => Err(DbErr::Custom("the transaction is over".into())),
+        let Some(tx) = self.tx.take() else {
+            return Err(DbErr::Custom("the transaction is over".into()));
+        };
+        tx.rollback().await?;
+        if is_whole {
+            self.session.has_ended();
         }
+        Ok(())
     }
 }
 

@@ -25,6 +25,8 @@ pub struct UntrackedTransaction {
     core: Arc<Core>,
     /// Holds the turn among the writers; collects nothing.
     session: Arc<Session>,
+    /// Whether it is one within another.
+    is_savepoint: bool,
 }
 
 impl Untracked {
@@ -39,6 +41,7 @@ impl Untracked {
             tx,
             core: self.core.clone(),
             session: Arc::new(session),
+            is_savepoint: false,
         })
     }
 }
@@ -50,6 +53,7 @@ impl UntrackedTransaction {
             tx,
             core: self.core.clone(),
             session: self.session.clone(),
+            is_savepoint: true,
         })
     }
 }
@@ -174,10 +178,18 @@ delegate!(UntrackedTransaction, tx.tx);
 #[async_trait]
 impl TransactionSession for UntrackedTransaction {
     async fn commit(self) -> Result<(), DbErr> {
-        self.tx.commit().await
+        self.tx.commit().await?;
+        if !self.is_savepoint {
+            self.session.has_ended();
+        }
+        Ok(())
     }
 
     async fn rollback(self) -> Result<(), DbErr> {
-        self.tx.rollback().await
+        self.tx.rollback().await?;
+        if !self.is_savepoint {
+            self.session.has_ended();
+        }
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod dialect;
 pub(crate) mod driver;
 mod driver_error;
+pub(crate) mod ended;
 mod fit;
 pub(crate) mod identity;
 pub(crate) mod inexact;

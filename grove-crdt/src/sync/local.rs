@@ -256,6 +256,7 @@ impl Replica {
         limit: usize,
     ) -> Result<Page, Error> {
         // One snapshot for all tables, or a transaction would be seen in parts.
+        self.core.doubt.settle(&self.core.db).await;
         let options = dialect::one_snapshot(self.core.db.get_database_backend());
         let tx = self.core.db.begin_with_options(options).await?;
         let page = self.page_in(&tx, tables, after, not_via, limit.max(1)).await;

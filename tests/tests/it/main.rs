@@ -11,6 +11,7 @@ mod concurrency;
 mod crash;
 mod databases;
 mod described;
+mod ended;
 mod exact;
 mod hooks;
 mod http;

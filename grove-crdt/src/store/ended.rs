@@ -1,0 +1,85 @@
+//! Connections whose transaction SQLite has ended by itself.
+//!
+//! When there is no room left, or a trigger says `RAISE(ROLLBACK)`, SQLite rolls back the whole transaction. Then there is nothing
+//! for sqlx to commit or to roll back, and it takes the transaction for open: what begins on the connection afterwards is a
+//! savepoint to it, whose commit need not commit, and whose rollback leaves a transaction open.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sea_orm::DatabaseConnection;
+
+/// Before how many transactions to look for such a connection, after one has not ended as it should: it may still be on its way
+/// back to the pool.
+const LOOKS: usize = 8;
+
+/// Whether there may be such connections.
+#[derive(Debug, Default)]
+pub(crate) struct Doubt(AtomicUsize);
+
+impl Doubt {
+    /// A transaction has not ended as it should.
+    pub(crate) fn rise(&self) {
+        self.0.store(LOOKS, Ordering::SeqCst);
+    }
+
+    /// To be called before a transaction begins.
+    pub(crate) async fn settle(&self, db: &DatabaseConnection) {
+        let one_less = |looks: usize| looks.checked_sub(1);
+        if self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+            .is_ok()
+        {
+            mend(db).await;
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn mend(db: &DatabaseConnection) {
+    if db.get_database_backend() != sea_orm::DbBackend::Sqlite {
+        return;
+    }
+    let pool = db.get_sqlite_connection_pool();
+    // Who waits for one in vain is told so by what comes next.
+    let Ok(one) = pool.acquire().await else { return };
+    let others = std::iter::from_fn(|| pool.try_acquire());
+    for connection in std::iter::once(one).chain(others).collect::<Vec<_>>() {
+        if let Err(error) = sqlite::end_all(connection).await {
+            tracing::warn!(%error, "a connection whose transaction SQLite has ended is of no further use");
+        }
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[expect(clippy::unused_async, reason = "its other form waits")]
+async fn mend(_db: &DatabaseConnection) {}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use std::fmt::Write as _;
+
+    use sea_orm::sqlx::{AssertSqlSafe, Database, Error, Executor as _, Sqlite, pool::PoolConnection};
+    use sqlx_core::transaction::TransactionManager as _;
+
+    type Manager = <Sqlite as Database>::TransactionManager;
+
+    /// Has sqlx end what it takes for open.
+    pub(super) async fn end_all(mut connection: PoolConnection<Sqlite>) -> Result<(), Error> {
+        let depth = Manager::get_transaction_depth(&connection);
+        if depth == 0 {
+            return Ok(());
+        }
+        // What it is going to roll back, one by one.
+        let mut begin = "BEGIN".to_owned();
+        for savepoint in 1..depth {
+            // Writing to a String can't fail.
+            let _ = write!(begin, "; SAVEPOINT _sqlx_savepoint_{savepoint}");
+        }
+        (&mut *connection).execute(AssertSqlSafe(begin)).await?;
+        for _ in 0..depth {
+            Manager::rollback(&mut connection).await?;
+        }
+        Ok(())
+    }
+}
