@@ -6,7 +6,7 @@ use crate::{
     error::Error,
     store::{
         constraint::{self, Constraint, Violation},
-        dialect,
+        dialect, ended,
     },
 };
 
@@ -40,7 +40,14 @@ pub(super) async fn attempt(
     if !dialect::failure_ends_transaction(tx.get_database_backend()) {
         return match statement(tx).await {
             Ok(()) => Ok(Ok(())),
-            Err(error) => broken(error).map(Err),
+            Err(error) => {
+                let broken = broken(error)?;
+                if ended::has_ended(tx).await {
+                    let why = "SQLite has rolled back a whole transaction for one row; a trigger that says `RAISE(ABORT)` refuses the row alone";
+                    return Err(Error::Invalid(format!("{why}: {}", broken.detail)));
+                }
+                Ok(Err(broken))
+            }
         };
     }
     let savepoint = tx.begin().await?;

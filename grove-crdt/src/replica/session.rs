@@ -28,7 +28,7 @@ use crate::{
         statement::{self, Verdict, Write},
         watch,
     },
-    store::{dialect, shadow::Written, version::Taken},
+    store::{dialect, ended, shadow::Written, version::Taken},
 };
 
 /// Effects collected before some of them are written early, so that a huge transaction does not live in memory.
@@ -84,6 +84,14 @@ impl Session {
         call: Call,
         statement: Statement,
     ) -> Result<Answer, DbErr> {
+        let answer = self.capture(tx, call, statement).await;
+        if answer.is_err() && ended::has_ended(tx).await {
+            self.spoil("SQLite has rolled back all of it, for a statement that failed");
+        }
+        answer
+    }
+
+    async fn capture(&self, tx: &DatabaseTransaction, call: Call, statement: Statement) -> Result<Answer, DbErr> {
         if statement::passes_through(&statement) {
             return perform(tx, call, statement).await;
         }

@@ -6,7 +6,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend};
+
+/// Whether SQLite has ended the transaction, in which a statement has just failed: what follows would be committed by itself. If
+/// so, there is a new one in its place, to be rolled back.
+pub(crate) async fn has_ended(tx: &DatabaseTransaction) -> bool {
+    // There is none within another.
+    tx.get_database_backend() == DbBackend::Sqlite && tx.execute_unprepared("BEGIN").await.is_ok()
+}
 
 /// Before how many transactions to look for such a connection, after one has not ended as it should: it may still be on its way
 /// back to the pool.
@@ -37,7 +44,7 @@ impl Doubt {
 
 #[cfg(feature = "sqlite")]
 async fn mend(db: &DatabaseConnection) {
-    if db.get_database_backend() != sea_orm::DbBackend::Sqlite {
+    if db.get_database_backend() != DbBackend::Sqlite {
         return;
     }
     let pool = db.get_sqlite_connection_pool();
@@ -57,8 +64,6 @@ async fn mend(_db: &DatabaseConnection) {}
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use std::fmt::Write as _;
-
     use sea_orm::sqlx::{AssertSqlSafe, Database, Error, Executor as _, Sqlite, pool::PoolConnection};
     use sqlx_core::transaction::TransactionManager as _;
 
@@ -70,13 +75,13 @@ mod sqlite {
         if depth == 0 {
             return Ok(());
         }
-        // What it is going to roll back, one by one.
-        let mut begin = "BEGIN".to_owned();
+        // Fails when there is one, as [`has_ended`](super::has_ended) leaves it.
+        let _ = (&mut *connection).execute("BEGIN").await;
+        // What sqlx is going to roll back, one by one.
         for savepoint in 1..depth {
-            // Writing to a String can't fail.
-            let _ = write!(begin, "; SAVEPOINT _sqlx_savepoint_{savepoint}");
+            let begin = format!("SAVEPOINT _sqlx_savepoint_{savepoint}");
+            (&mut *connection).execute(AssertSqlSafe(begin)).await?;
         }
-        (&mut *connection).execute(AssertSqlSafe(begin)).await?;
         for _ in 0..depth {
             Manager::rollback(&mut connection).await?;
         }

@@ -137,6 +137,25 @@ async fn a_trigger_that_rolls_back_stops_no_later_write() {
         );
         nothing_is_left_open(&replica, &file).await;
     }
+    // What follows the refused row is not committed by itself, nor is the transaction.
+    let before = ids(&file).await;
+    let tx = replica.begin().await.unwrap();
+    notes::Entity::insert(note("bad")).exec(&tx).await.unwrap_err();
+    notes::Entity::insert(note("afterwards")).exec(&tx).await.unwrap();
+    let error = tx.commit().await.unwrap_err().to_string();
+    assert!(error.contains("SQLite has rolled back all of it"), "{error}");
+    assert_eq!(ids(&file).await, before);
+    nothing_is_left_open(&replica, &file).await;
+    // A merge of it and others.
+    let origin = notes::replica("origin").await;
+    for id in ["a", "bad", "z"] {
+        save(&origin, id).await.unwrap();
+    }
+    let before = ids(&file).await;
+    let error = merge(&replica, &changes_of(&origin, NOTES).await).await.unwrap_err();
+    assert!(error.contains("RAISE(ABORT)"), "{error}");
+    assert_eq!(ids(&file).await, before);
+    nothing_is_left_open(&replica, &file).await;
     // In a savepoint.
     let tx = replica.begin().await.unwrap();
     let savepoint = tx.begin().await.unwrap();
