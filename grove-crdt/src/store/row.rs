@@ -126,7 +126,7 @@ pub(crate) struct Target<'a> {
     pub update: &'a [usize],
 }
 
-/// Writes whole rows, new ones and such as are there: all of them or none.
+/// Writes whole rows, new ones and such as are there.
 pub(crate) async fn write<C: ConnectionTrait>(
     conn: &C,
     target: Target<'_>,
@@ -141,7 +141,7 @@ pub(crate) async fn write<C: ConnectionTrait>(
     insert(conn, target, rows, Some(target.on_conflict())).await
 }
 
-/// The same, but where one is refused, those before it may have been written. `is_there` is sure.
+/// The same, but where one is refused, those before it in its statement may have been written. `is_there` is sure.
 ///
 /// SQLite keeps the pages that a statement of many rows changes in a file, to be able to take it back. Where the rows are in no
 /// particular order, that is almost as much to write as the rows.
