@@ -84,20 +84,20 @@ macro_rules! transact {
             let failed: $crate::error::Error = match ending {
                 Ok($crate::replica::Ending::Commit(value)) => match transaction.commit().await {
                     Ok(()) => {
-                        session.has_ended();
+                        session.note_end();
                         break value;
                     }
                     Err(error) => error.into(),
                 },
                 Ok($crate::replica::Ending::RollBack(value)) => {
                     transaction.rollback().await?;
-                    session.has_ended();
+                    session.note_end();
                     break value;
                 }
                 Err(error) => {
                     // What failed tells more than how its rollback did.
                     if transaction.rollback().await.is_ok() {
-                        session.has_ended();
+                        session.note_end();
                     }
                     error
                 }

@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// Notes that its transaction was committed or rolled back.
-    pub(crate) fn has_ended(&self) {
+    pub(crate) fn note_end(&self) {
         self.ended.store(true, Ordering::SeqCst);
     }
 

@@ -131,13 +131,13 @@ impl TransactionSession for ReplicaTransaction {
         if let Err(error) = self.session.flush(&tx).await {
             // What failed tells more than how its rollback did.
             if tx.rollback().await.is_ok() {
-                self.session.has_ended();
+                self.session.note_end();
             }
             return Err(error.into());
         }
         let due = self.session.due();
         tx.commit().await?;
-        self.session.has_ended();
+        self.session.note_end();
         self.session.committed(due).await;
         Ok(())
     }
@@ -153,7 +153,7 @@ impl TransactionSession for ReplicaTransaction {
         };
         tx.rollback().await?;
         if is_whole {
-            self.session.has_ended();
+            self.session.note_end();
         }
         Ok(())
     }

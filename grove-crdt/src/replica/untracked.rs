@@ -180,7 +180,7 @@ impl TransactionSession for UntrackedTransaction {
     async fn commit(self) -> Result<(), DbErr> {
         self.tx.commit().await?;
         if !self.is_savepoint {
-            self.session.has_ended();
+            self.session.note_end();
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ impl TransactionSession for UntrackedTransaction {
     async fn rollback(self) -> Result<(), DbErr> {
         self.tx.rollback().await?;
         if !self.is_savepoint {
-            self.session.has_ended();
+            self.session.note_end();
         }
         Ok(())
     }

@@ -51,9 +51,10 @@ async fn mend(db: &DatabaseConnection) {
     // Who waits for one in vain is told so by what comes next.
     let Ok(one) = pool.acquire().await else { return };
     let others = std::iter::from_fn(|| pool.try_acquire());
-    for connection in std::iter::once(one).chain(others).collect::<Vec<_>>() {
-        if let Err(error) = sqlite::end_all(connection).await {
-            tracing::warn!(%error, "a connection whose transaction SQLite has ended is of no further use");
+    for mut connection in std::iter::once(one).chain(others).collect::<Vec<_>>() {
+        if let Err(error) = sqlite::end_all(&mut connection).await {
+            tracing::warn!(%error, "a connection whose transaction SQLite has ended can't begin another, and is closed");
+            connection.close_on_drop();
         }
     }
 }
@@ -64,26 +65,26 @@ async fn mend(_db: &DatabaseConnection) {}
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use sea_orm::sqlx::{AssertSqlSafe, Database, Error, Executor as _, Sqlite, pool::PoolConnection};
+    use sea_orm::sqlx::{AssertSqlSafe, Database, Error, Executor as _, Sqlite, SqliteConnection};
     use sqlx_core::transaction::TransactionManager as _;
 
     type Manager = <Sqlite as Database>::TransactionManager;
 
     /// Has sqlx end what it takes for open.
-    pub(super) async fn end_all(mut connection: PoolConnection<Sqlite>) -> Result<(), Error> {
-        let depth = Manager::get_transaction_depth(&connection);
+    pub(super) async fn end_all(connection: &mut SqliteConnection) -> Result<(), Error> {
+        let depth = Manager::get_transaction_depth(connection);
         if depth == 0 {
             return Ok(());
         }
         // Fails when there is one, as [`has_ended`](super::has_ended) leaves it.
-        let _ = (&mut *connection).execute("BEGIN").await;
+        let _ = connection.execute("BEGIN").await;
         // What sqlx is going to roll back, one by one.
         for savepoint in 1..depth {
             let begin = format!("SAVEPOINT _sqlx_savepoint_{savepoint}");
-            (&mut *connection).execute(AssertSqlSafe(begin)).await?;
+            connection.execute(AssertSqlSafe(begin)).await?;
         }
         for _ in 0..depth {
-            Manager::rollback(&mut connection).await?;
+            Manager::rollback(connection).await?;
         }
         Ok(())
     }

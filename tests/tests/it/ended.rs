@@ -123,13 +123,19 @@ async fn a_database_that_was_full_is_written_again_when_there_is_room() {
     assert_eq!(ids(&other).await, ids(&replica).await);
 }
 
-#[tokio::test]
-async fn a_trigger_that_rolls_back_stops_no_later_write() {
-    let database = TestDatabase::new().await;
-    let (replica, file) = alone(&database).await;
+/// The same, where a trigger rolls back whoever inserts `bad`.
+async fn alone_with_a_trigger(database: &TestDatabase) -> (Replica, DatabaseConnection) {
+    let (replica, file) = alone(database).await;
     let trigger = "CREATE TRIGGER no_bad BEFORE INSERT ON notes WHEN NEW.id = 'bad' \
                    BEGIN SELECT RAISE(ROLLBACK, 'not this one'); END";
     run_all(&file, &[trigger]).await;
+    (replica, file)
+}
+
+#[tokio::test]
+async fn a_trigger_that_rolls_back_stops_no_later_write() {
+    let database = TestDatabase::new().await;
+    let (replica, file) = alone_with_a_trigger(&database).await;
     for refused in [save(&replica, "bad").await, insert_one(&replica, "bad").await] {
         assert!(
             refused.as_ref().is_err_and(|error| error.contains("not this one")),
@@ -137,30 +143,45 @@ async fn a_trigger_that_rolls_back_stops_no_later_write() {
         );
         nothing_is_left_open(&replica, &file).await;
     }
-    // What follows the refused row is not committed by itself, nor is the transaction.
-    let before = ids(&file).await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_transaction_that_sqlite_has_ended_is_committed() {
+    let database = TestDatabase::new().await;
+    let (replica, file) = alone_with_a_trigger(&database).await;
     let tx = replica.begin().await.unwrap();
+    notes::Entity::insert(note("before")).exec(&tx).await.unwrap();
     notes::Entity::insert(note("bad")).exec(&tx).await.unwrap_err();
     notes::Entity::insert(note("afterwards")).exec(&tx).await.unwrap();
     let error = tx.commit().await.unwrap_err().to_string();
     assert!(error.contains("SQLite has rolled back all of it"), "{error}");
-    assert_eq!(ids(&file).await, before);
+    assert_eq!(ids(&file).await, Vec::<String>::new());
     nothing_is_left_open(&replica, &file).await;
-    // A merge of it and others.
-    let origin = notes::replica("origin").await;
-    for id in ["a", "bad", "z"] {
-        save(&origin, id).await.unwrap();
-    }
-    let before = ids(&file).await;
-    let error = merge(&replica, &changes_of(&origin, NOTES).await).await.unwrap_err();
-    assert!(error.contains("RAISE(ABORT)"), "{error}");
-    assert_eq!(ids(&file).await, before);
-    nothing_is_left_open(&replica, &file).await;
-    // In a savepoint.
+}
+
+#[tokio::test]
+async fn a_savepoint_ends_with_the_transaction_that_sqlite_has_ended() {
+    let database = TestDatabase::new().await;
+    let (replica, file) = alone_with_a_trigger(&database).await;
     let tx = replica.begin().await.unwrap();
     let savepoint = tx.begin().await.unwrap();
     notes::Entity::insert(note("bad")).exec(&savepoint).await.unwrap_err();
     drop(savepoint);
     drop(tx);
+    nothing_is_left_open(&replica, &file).await;
+}
+
+#[tokio::test]
+async fn a_merge_that_sqlite_has_ended_has_done_nothing() {
+    let database = TestDatabase::new().await;
+    let (replica, file) = alone_with_a_trigger(&database).await;
+    let origin = notes::replica("origin").await;
+    for id in ["a", "bad", "z"] {
+        save(&origin, id).await.unwrap();
+    }
+    let error = merge(&replica, &changes_of(&origin, NOTES).await).await.unwrap_err();
+    assert!(error.contains("RAISE(ABORT)"), "{error}");
+    assert_eq!(ids(&file).await, Vec::<String>::new());
+    assert_eq!(changes_of(&replica, NOTES).await, Vec::<Json>::new());
     nothing_is_left_open(&replica, &file).await;
 }
