@@ -71,8 +71,8 @@ pub(super) async fn of(
 }
 
 impl AlongWith {
-    /// Runs it, and returns whether the record is written. If not, what was done to the row has yet to be.
-    pub(super) async fn run(mut self, session: &Session, tx: &DatabaseTransaction) -> Result<(Answer, bool), DbErr> {
+    /// Runs it, and returns which cells of the record are written. What else was done to the row has yet to be.
+    pub(super) async fn run(mut self, session: &Session, tx: &DatabaseTransaction) -> Result<(Answer, Written), DbErr> {
         let cells = self.both.cells;
         let (answer, written) = if matches!(self.call, Call::Execute) {
             let (result, written) = self.both.execute(tx).await?;
@@ -84,10 +84,10 @@ impl AlongWith {
         if written != Written::None {
             self.taken.is_written();
         }
-        let is_recorded = session.recorded(&self.table, self.at, cells, written, self.taken);
-        if is_recorded {
+        session.recorded(&self.table, self.at, cells, &written, self.taken);
+        if written == Written::All {
             session.log().overtake_announced(&self.table, &self.key);
         }
-        Ok((answer, is_recorded))
+        Ok((answer, written))
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
     let mut at = left_at.clone();
     let mut read = Vec::new();
     // Before anything is read: the newest version is the transaction's own afterwards.
-    for share in shares(effects).into_values() {
+    for mut share in shares(effects).into_values() {
         changed.insert(share.table.name.clone());
         let written = if left_at.is_some() {
             Written::None
@@ -73,9 +73,12 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
             write_blindly(core, tx, &share, &mut taken, &mut at).await?
         };
         wrote |= written != Written::None;
-        if written != Written::All {
-            read.push(share);
+        match written {
+            Written::All => continue,
+            Written::Some(cells) => steps::leave_out(&share.table, &mut share.rows, &cells),
+            Written::None => {}
         }
+        read.push(share);
     }
     if read.is_empty() {
         session.log().is_flushed(changed, wrote.then_some(taken));
@@ -164,7 +167,7 @@ impl Share {
     }
 }
 
-/// Writes a share that is of one kind without reading it. When not all was written, its records have to be read.
+/// Writes a share that is of one kind without reading it. The records of what was not written have to be read.
 async fn write_blindly(
     core: &Core,
     tx: &DatabaseTransaction,

@@ -26,7 +26,7 @@ use crate::{
         log::{Log, Mark},
         occasion::{Due, Occasion},
         statement::{self, Verdict, Write},
-        watch,
+        steps, watch,
     },
     store::{dialect, ended, shadow::Written, version::Taken},
 };
@@ -137,17 +137,17 @@ impl Session {
                 };
                 let (answer, ahead) = future::join(perform(tx, call, statement), ahead).await;
                 let answer = write_under_way.unless_failed(answer)?;
-                let recorded = match ahead.map_err(|error| self.poison(error))? {
+                let written = match ahead.map_err(|error| self.poison(error))? {
                     Some(ahead) if watch.is_as_foretold(&answer) => {
                         ahead.run(self, tx).await.map_err(|error| self.poison(error))?
                     }
-                    _ => false,
+                    _ => Written::None,
                 };
-                if !recorded {
+                if written != Written::All {
                     let effects = watch::after(tx, &catalog, watch, &answer).await;
                     let effects = effects.map_err(|error| self.poison(overtaken(tx.get_database_backend(), error)))?;
                     self.log().others_changed |= self.core.registry.get(parsed.table()).is_none();
-                    self.collect(tx, effects).await?;
+                    self.collect(tx, left_of(effects, &written)).await?;
                 }
                 write_under_way.over();
                 Ok(answer)
@@ -165,27 +165,26 @@ impl Session {
         let write_under_way = UnderWay::new(self);
         let written = along.run(self, tx).await;
         // If it failed, it may have done a part.
-        let (answer, recorded) = written.map_err(|error| self.poison(error.into()))?;
-        if !recorded {
+        let (answer, written) = written.map_err(|error| self.poison(error.into()))?;
+        if written != Written::All {
             let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
-            self.collect(tx, effect).await?;
+            self.collect(tx, left_of(effect, &written)).await?;
         }
         write_under_way.over();
         Ok(answer)
     }
 
-    /// Takes note of how many of the cells are recorded that such a write was known to make. Returns whether all are.
-    pub(super) fn recorded(&self, table: &Table, at: Hlc, cells: usize, written: Written, taken: Taken) -> bool {
+    /// Takes note of which of so many cells are recorded that a write was known to make.
+    pub(super) fn recorded(&self, table: &Table, at: Hlc, cells: usize, written: &Written, taken: Taken) {
         let mut log = self.log();
-        let all = written == Written::All;
+        let all = *written == Written::All;
         log.left_at = (!all).then_some(at);
-        if written != Written::None {
+        if *written != Written::None {
             log.is_flushed(BTreeSet::from([table.name.clone()]), Some(taken));
         }
         if all {
             self.core.statistics.grew(&table.name, cells);
         }
-        all
     }
 
     /// Notes that the transaction was begun for one write.
@@ -354,6 +353,16 @@ impl Session {
     /// Makes the transaction fail whatever is rolled back in it.
     pub(crate) fn spoil(&self, why: &str) {
         self.log().spoil(why);
+    }
+}
+
+/// What is left of effects, once cells are written.
+fn left_of(effects: impl IntoIterator<Item = Effect>, written: &Written) -> Vec<Effect> {
+    let effects = effects.into_iter();
+    match written {
+        Written::All => Vec::new(),
+        Written::Some(cells) => effects.filter_map(|effect| steps::left_of(effect, cells)).collect(),
+        Written::None => effects.collect(),
     }
 }
 

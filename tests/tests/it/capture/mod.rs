@@ -11,6 +11,7 @@ mod foreign_keys_unreplicated;
 mod keys;
 mod manual;
 mod nested;
+mod once;
 mod random;
 mod refusals;
 mod sets;
