@@ -7,10 +7,11 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, Statement, Value
 
 use crate::{
     clock::Hlc,
-    entity::Table,
+    entity::{Row, Table},
     error::Error,
     replica::{
         announce::Announced,
+        begun::Begun,
         call::{Answer, Call},
         effect::Pending,
         session::Session,
@@ -28,6 +29,8 @@ pub(super) struct AlongWith {
     call: Call,
     table: Arc<Table>,
     key: Vec<Value>,
+    /// The row, if it is a new one.
+    born: Option<Row>,
     at: Hlc,
     taken: Taken,
 }
@@ -60,11 +63,14 @@ pub(super) async fn of(
     let taken = core.numbering.take(tx, Taken::Not).await?;
     let at = core.clock.tick(None);
     let blind = Blind::new(tx, &core.texts, &core.registry, &table, &at, taken);
+    let both = blind.along(steps, statement, returning)?;
+    let pending = rows.into_values().next();
     Ok(Some(AlongWith {
-        both: blind.along(steps, statement, returning)?,
+        both,
         call,
         table,
         key,
+        born: pending.filter(|pending| pending.born).and_then(|pending| pending.row),
         at,
         taken,
     }))
@@ -86,7 +92,9 @@ impl AlongWith {
         }
         session.recorded(&self.table, self.at, cells, &written, self.taken);
         if written == Written::All {
-            session.log().overtake_announced(&self.table, &self.key);
+            let mut log = session.log();
+            log.overtake_announced(&self.table, &self.key);
+            log.begun = Begun::new(self.table, self.born.into_iter().collect());
         }
         Ok((answer, written))
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sea_orm::{ConnectionTrait, PrimaryKeyTrait, sea_query::IntoValueTuple};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, PrimaryKeyTrait, sea_query::IntoValueTuple};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -10,7 +10,7 @@ use crate::{
     clock::{Hlc, NodeId},
     entity::{CrdtEntity, Table, key},
     error::Error,
-    replica::Core,
+    replica::{Core, session::Session},
     store::shadow,
     types::{Kind, Record, State},
 };
@@ -81,12 +81,38 @@ pub(super) async fn inspect<E: CrdtEntity, C: ConnectionTrait>(
     conn: &C,
     key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType,
 ) -> Result<Inspection, Error> {
-    let table = core.registry.require(E::default().table_name())?;
-    let values: Vec<_> = key.into_value_tuple().into_iter().collect();
-    let pk = key::of_values(table, &values)?;
-    let mut loaded = shadow::read(conn, &core.registry, table, std::slice::from_ref(&pk)).await?;
-    let record = loaded.records.remove(&pk).unwrap_or_default();
+    let (table, pk) = place::<E>(core, key)?;
+    let record = stored(core, conn, table, &pk).await?;
     Ok(describe(table, pk, &record))
+}
+
+/// As it will be once a transaction is committed. Nothing is written.
+pub(super) async fn inspect_within<E: CrdtEntity>(
+    session: &Session,
+    tx: &DatabaseTransaction,
+    key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType,
+) -> Result<Inspection, Error> {
+    let core = &session.core;
+    let (table, pk) = place::<E>(core, key)?;
+    let record = match session.preview(tx, table, &pk).await? {
+        Some(record) => record,
+        None => stored(core, tx, table, &pk).await?,
+    };
+    Ok(describe(table, pk, &record))
+}
+
+fn place<E: CrdtEntity>(
+    core: &Core,
+    key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType,
+) -> Result<(&Table, String), Error> {
+    let table: &Table = core.registry.require(E::default().table_name())?;
+    let values: Vec<_> = key.into_value_tuple().into_iter().collect();
+    Ok((table, key::of_values(table, &values)?))
+}
+
+async fn stored<C: ConnectionTrait>(core: &Core, conn: &C, table: &Table, pk: &str) -> Result<Record, Error> {
+    let mut loaded = shadow::read(conn, &core.registry, table, &[pk.to_owned()]).await?;
+    Ok(loaded.records.remove(pk).unwrap_or_default())
 }
 
 fn describe(table: &Table, pk: String, record: &Record) -> Inspection {

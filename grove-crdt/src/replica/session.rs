@@ -29,10 +29,8 @@ use crate::{
         steps, watch,
     },
     store::{dialect, ended, shadow::Written, version::Taken},
+    types::Record,
 };
-
-/// Effects collected before some of them are written early, so that a huge transaction does not live in memory.
-const EARLY_FLUSH: usize = 20_000;
 
 /// The shared state of a transaction and the savepoints in it.
 #[derive(Debug)]
@@ -105,7 +103,7 @@ impl Session {
             let mut write_under_way = UnderWay::new(self);
             let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
             let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
-            self.collect(tx, effect).await?;
+            self.collect(Vec::from_iter(effect));
             write_under_way.over();
             return Ok(answer);
         }
@@ -126,7 +124,7 @@ impl Session {
             Verdict::Writes(parsed) => {
                 self.must_write(parsed.table())?;
                 let write = Write::new(&parsed, &statement);
-                let watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
+                let mut watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
                 let mut write_under_way = UnderWay::new(self);
                 // Made while the database is busy with the statement.
                 let ahead = async {
@@ -139,7 +137,9 @@ impl Session {
                 let answer = write_under_way.unless_failed(answer)?;
                 let written = match ahead.map_err(|error| self.poison(error))? {
                     Some(ahead) if watch.is_as_foretold(&answer) => {
-                        ahead.run(self, tx).await.map_err(|error| self.poison(error))?
+                        let written = ahead.run(self, tx).await.map_err(|error| self.poison(error))?;
+                        self.log().begun = watch.begun(&written);
+                        written
                     }
                     _ => Written::None,
                 };
@@ -147,7 +147,7 @@ impl Session {
                     let effects = watch::after(tx, &catalog, watch, &answer).await;
                     let effects = effects.map_err(|error| self.poison(overtaken(tx.get_database_backend(), error)))?;
                     self.log().others_changed |= self.core.registry.get(parsed.table()).is_none();
-                    self.collect(tx, left_of(effects, &written)).await?;
+                    self.collect(left_of(effects, &written));
                 }
                 write_under_way.over();
                 Ok(answer)
@@ -168,7 +168,7 @@ impl Session {
         let (answer, written) = written.map_err(|error| self.poison(error.into()))?;
         if written != Written::All {
             let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
-            self.collect(tx, left_of(effect, &written)).await?;
+            self.collect(left_of(effect, &written));
         }
         write_under_way.over();
         Ok(answer)
@@ -180,7 +180,7 @@ impl Session {
         let all = *written == Written::All;
         log.left_at = (!all).then_some(at);
         if *written != Written::None {
-            log.is_flushed(BTreeSet::from([table.name.clone()]), Some(taken));
+            log.is_recorded(BTreeSet::from([table.name.clone()]), Some(taken));
         }
         if all {
             self.core.statistics.grew(&table.name, cells);
@@ -233,19 +233,12 @@ impl Session {
         Ok(())
     }
 
-    async fn collect(&self, tx: &DatabaseTransaction, effects: impl IntoIterator<Item = Effect>) -> Result<(), DbErr> {
-        let waiting = {
-            let mut log = self.log();
-            for effect in effects {
-                log.overtake_announced(&effect.table, &effect.key);
-                log.effects.push(effect);
-            }
-            log.effects.len() - log.flushed
-        };
-        if waiting >= EARLY_FLUSH {
-            self.flush_now(tx).await?;
+    fn collect(&self, effects: Vec<Effect>) {
+        let mut log = self.log();
+        for effect in &effects {
+            log.overtake_announced(&effect.table, &effect.key);
         }
-        Ok(())
+        log.effects.extend(effects);
     }
 
     /// Waits until no statement is being captured, and keeps it so.
@@ -253,26 +246,31 @@ impl Session {
         self.capturing.lock().await
     }
 
-    /// Writes out what has been collected, once no statement is being captured.
+    /// Writes what has been collected, to be committed.
     pub(crate) async fn flush(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
-        let _turn = self.capturing.lock().await;
-        let under_way = UnderWay::new(self);
-        let flushed = self.flush_now(tx).await;
-        under_way.over();
-        flushed
+        let _turn = self.between_writes().await;
+        self.may_be_committed()?;
+        flush::flush(self, tx).await
     }
 
-    async fn flush_now(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
-        let why = {
-            let log = self.log();
-            log.spoilt.clone().or_else(|| log.poison.clone())
-        };
-        if let Some(why) = why {
-            return Err(Error::Invalid(format!("this transaction can't be committed: {why}")));
+    /// What a record will be with what has been collected, if there is anything.
+    pub(super) async fn preview(
+        &self,
+        tx: &DatabaseTransaction,
+        table: &Table,
+        pk: &str,
+    ) -> Result<Option<Record>, Error> {
+        let _turn = self.between_writes().await;
+        self.may_be_committed()?;
+        flush::preview(self, tx, table, pk).await
+    }
+
+    fn may_be_committed(&self) -> Result<(), Error> {
+        let log = self.log();
+        match log.spoilt.as_ref().or(log.poison.as_ref()) {
+            Some(why) => Err(Error::Invalid(format!("this transaction can't be committed: {why}"))),
+            None => Ok(()),
         }
-        flush::flush(self, tx)
-            .await
-            .inspect_err(|error| self.poison_with(error))
     }
 
     /// What parked rows may have waited for, to be asked for before the commit.
@@ -304,12 +302,8 @@ impl Session {
     }
 
     fn poison(&self, error: Error) -> DbErr {
-        self.poison_with(&error);
-        error.into()
-    }
-
-    fn poison_with(&self, error: &Error) {
         self.log().poison.get_or_insert_with(|| error.to_string());
+        error.into()
     }
 
     /// Notes where a savepoint begins.
@@ -321,31 +315,22 @@ impl Session {
         Mark {
             id,
             effects: log.effects.len(),
-            flushed: log.flushed,
-            version: log.version,
             poison: log.poison.clone(),
         }
     }
 
     /// A savepoint was released: what was done in it stays.
     pub(crate) fn release(&self, mark: &Mark) {
-        let mut log = self.log();
-        log.end_savepoint(mark.id);
-        log.forget_flushed();
+        self.log().end_savepoint(mark.id);
     }
 
-    /// A savepoint was rolled back: what was done in it did not happen, and what was flushed in it is not in the shadow.
+    /// A savepoint was rolled back: what was done in it did not happen.
     pub(crate) fn roll_back_to(&self, mark: Mark) {
         let mut log = self.log();
         if !log.end_savepoint(mark.id) {
             return;
         }
         log.effects.truncate(mark.effects);
-        log.flushed = mark.flushed;
-        if log.version == Taken::Newest {
-            // What was newest is gone.
-            log.version = mark.version;
-        }
         log.poison = mark.poison;
         log.announced.clear();
     }

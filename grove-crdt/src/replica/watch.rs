@@ -12,6 +12,7 @@ use crate::{
     entity::{Registry, Row, Table, key},
     error::Error,
     replica::{
+        begun::Begun,
         call::Answer,
         count::{Count, escaped},
         effect::{Effect, What, difference},
@@ -22,7 +23,7 @@ use crate::{
         selection::{Selection, assigned_columns},
         statement::{Write, WriteKind, refusal},
     },
-    store::{catalog::Catalog, row},
+    store::{catalog::Catalog, row, shadow::Written},
     types::{Kind, canonical},
 };
 
@@ -95,6 +96,25 @@ impl Watch {
     pub(super) fn is_as_foretold(&self, answer: &Answer) -> bool {
         let is_all = |rows: &Vec<Row>| answer.rows_written() == Some(rows.len()) || answer.rows().len() == rows.len();
         self.foretold.as_ref().is_some_and(is_all)
+    }
+
+    /// Those of the rows that it was known to bring whose births are written.
+    pub(super) fn begun(&mut self, written: &Written) -> Begun {
+        let Some((table, rows)) = self.foretold() else {
+            return Begun::default();
+        };
+        let table = table.clone();
+        let rows = match written {
+            // There is nothing else that they are asked for.
+            Written::All => self.foretold.take().unwrap_or_default(),
+            Written::Some(cells) => {
+                let is_written = |pk: String| cells.contains(&(pk, String::new()));
+                let rows = rows.iter().filter(|row| key::of_row(&table, row).is_ok_and(is_written));
+                rows.cloned().collect()
+            }
+            Written::None => Vec::new(),
+        };
+        Begun::new(table, rows)
     }
 
     /// Watches keys under which there may be rows afterwards.

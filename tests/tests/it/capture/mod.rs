@@ -6,6 +6,8 @@ mod cancelled;
 mod counters;
 mod database_values;
 mod dialects;
+mod failed;
+mod folded;
 mod foreign_keys;
 mod foreign_keys_unreplicated;
 mod keys;
