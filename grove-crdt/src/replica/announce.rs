@@ -161,6 +161,31 @@ impl Announced {
             what,
         }))
     }
+
+    /// What the statement did that has failed, although it had written its row.
+    pub(crate) fn effect_of_failed(self) -> Result<Option<Effect>, Error> {
+        if self.is_local() {
+            return Ok(None);
+        }
+        let key = self.key.ok_or_else(|| Error::Uncapturable {
+            what: format!(
+                "an insert of `{}` whose key the database makes, which failed after it had written its row",
+                self.table.name
+            ),
+            instead: "roll back, or give the key".into(),
+        })?;
+        let what = match self.deed {
+            Deed::Insert(_) => What::Born(None),
+            Deed::Update(changed) => What::Changed(changed),
+            Deed::Delete => What::Died,
+        };
+        Ok(Some(Effect {
+            pk: key::of_values(&self.table, &key)?,
+            table: self.table,
+            key,
+            what,
+        }))
+    }
 }
 
 /// To be called from `before_save`: announces an insert or update. `#[derive(Crdt)]` does so itself unless told

@@ -58,6 +58,7 @@ pub(super) async fn before(
         }
     }
     watch.count = Count::of_insert(&rows, upsert_assignments(insert).is_some(), keys.len(), watched);
+    watch.in_order = rows.count().is_some();
     watch.foretold = rows.foretold(catalog);
     watch.keys(table, keys);
     Ok(())

@@ -28,7 +28,7 @@ use crate::{
         statement::{self, Verdict, Write},
         steps, watch,
     },
-    store::{dialect, ended, shadow::Written, version::Taken},
+    store::{dialect, ended, failed, shadow::Written, version::Taken},
     types::Record,
 };
 
@@ -100,8 +100,17 @@ impl Session {
             if let Some(along) = along::of(self, tx, call, &announced, &statement).await? {
                 return self.run_along(tx, along, announced).await;
             }
-            let mut write_under_way = UnderWay::new(self);
-            let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
+            let write_under_way = UnderWay::new(self);
+            let answer = match perform(tx, call, statement).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    if failed::may_leave_a_part(tx.get_database_backend(), &error) {
+                        self.collect_left(left_by(tx, announced).await);
+                    }
+                    write_under_way.over();
+                    return Err(error);
+                }
+            };
             let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
             self.collect(Vec::from_iter(effect));
             write_under_way.over();
@@ -125,7 +134,7 @@ impl Session {
                 self.must_write(parsed.table())?;
                 let write = Write::new(&parsed, &statement);
                 let mut watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
-                let mut write_under_way = UnderWay::new(self);
+                let write_under_way = UnderWay::new(self);
                 // Made while the database is busy with the statement.
                 let ahead = async {
                     match watch.foretold() {
@@ -134,7 +143,17 @@ impl Session {
                     }
                 };
                 let (answer, ahead) = future::join(perform(tx, call, statement), ahead).await;
-                let answer = write_under_way.unless_failed(answer)?;
+                let answer = match answer {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        if failed::may_leave_a_part(tx.get_database_backend(), &error) {
+                            self.log().others_changed |= self.core.registry.get(parsed.table()).is_none();
+                            self.collect_left(watch::after_failure(tx, &catalog, watch).await);
+                        }
+                        write_under_way.over();
+                        return Err(error);
+                    }
+                };
                 let written = match ahead.map_err(|error| self.poison(error))? {
                     Some(ahead) if watch.is_as_foretold(&answer) => {
                         let written = ahead.run(self, tx).await.map_err(|error| self.poison(error))?;
@@ -241,6 +260,14 @@ impl Session {
         log.effects.extend(effects);
     }
 
+    /// Collects what a statement has left that failed. If that can't be told, the transaction must not be committed.
+    fn collect_left(&self, effects: Result<Vec<Effect>, Error>) {
+        match effects {
+            Ok(effects) => self.collect(effects),
+            Err(error) => drop(self.poison(error)),
+        }
+    }
+
     /// Waits until no statement is being captured, and keeps it so.
     pub(crate) async fn between_writes(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.capturing.lock().await
@@ -341,6 +368,14 @@ impl Session {
     }
 }
 
+/// What an announced statement has left that failed.
+async fn left_by(tx: &DatabaseTransaction, announced: Announced) -> Result<Vec<Effect>, Error> {
+    if failed::left(tx).await?.rows == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(Vec::from_iter(announced.effect_of_failed()?))
+}
+
 /// What is left of effects, once cells are written.
 fn left_of(effects: impl IntoIterator<Item = Effect>, written: &Written) -> Vec<Effect> {
     let effects = effects.into_iter();
@@ -372,12 +407,6 @@ struct UnderWay<'a> {
 impl<'a> UnderWay<'a> {
     fn new(session: &'a Session) -> Self {
         Self { session, over: false }
-    }
-
-    /// A statement that failed did nothing.
-    fn unless_failed<T>(&mut self, result: Result<T, DbErr>) -> Result<T, DbErr> {
-        self.over |= result.is_err();
-        result
     }
 
     fn over(mut self) {

@@ -1,7 +1,7 @@
 //! Capturing a write by what it did: the affected rows before and after.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -23,7 +23,7 @@ use crate::{
         selection::{Selection, assigned_columns},
         statement::{Write, WriteKind, refusal},
     },
-    store::{catalog::Catalog, row, shadow::Written},
+    store::{catalog::Catalog, failed, row, shadow::Written},
     types::{Kind, canonical},
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Watch {
     pub(super) count: Count,
     /// The database makes the keys of the rows it inserts.
     pub(super) made_keys: Option<MadeKeys>,
+    /// Whether the keys of the rows that it inserts are in the order in which it inserts them.
+    pub(super) in_order: bool,
     /// The rows that it inserts, when it can be told what they will be. They are watched by their keys as well.
     pub(super) foretold: Option<Vec<Row>>,
     /// What it gives to columns of the rows that it updates, when it can be told what they will hold.
@@ -115,6 +117,17 @@ impl Watch {
             Written::None => Vec::new(),
         };
         Begun::new(table, rows)
+    }
+
+    /// The keys of the rows that an insert brings first, if it brings new ones alone. Rows of a query have no order.
+    fn first_keys(&self, rows: usize) -> Result<Option<(Arc<Table>, BTreeSet<String>)>, Error> {
+        let own = self.own.as_ref().and_then(|own| self.tables.get(own));
+        let Some(watched) = own.filter(|_| self.count == Count::Births) else {
+            return Ok(None);
+        };
+        let keys = watched.raw_keys.iter().take(if self.in_order { rows } else { 0 });
+        let keys = keys.map(|key| key::of_values(&watched.table, key));
+        Ok(Some((watched.table.clone(), keys.collect::<Result<_, _>>()?)))
     }
 
     /// Watches keys under which there may be rows afterwards.
@@ -243,6 +256,51 @@ pub(crate) async fn after(
         watch.count = Count::Births;
         watch.keys(made.table(), keys);
     }
+    compare(tx, catalog, watch, written).await
+}
+
+/// The same of a statement that has failed and left what it had done before.
+///
+/// # Errors
+///
+/// It can't be told which rows it has left.
+pub(crate) async fn after_failure(
+    tx: &DatabaseTransaction,
+    catalog: &Catalog,
+    mut watch: Watch,
+) -> Result<Vec<Effect>, Error> {
+    let left = failed::left(tx).await?;
+    if left.rows == 0 {
+        return Ok(Vec::new());
+    }
+    if let Some(made) = watch.made_keys.take() {
+        watch.keys(made.table(), made.of_left(left)?);
+    }
+    watch.assigned = None;
+    let first = watch.first_keys(left.rows)?;
+    let mut effects = compare(tx, catalog, watch, Some(left.rows)).await?;
+    if let Some((table, first)) = first {
+        let is_born = |effect: &Effect| effect.table.name == table.name && matches!(effect.what, What::Born(_));
+        if effects.iter().filter(|effect| is_born(effect)).count() > left.rows {
+            // The row that it failed at was there before, and maybe others that it did not come to.
+            effects.retain(|effect| !is_born(effect) || first.contains(&effect.pk));
+        }
+        if effects.iter().filter(|effect| is_born(effect)).count() != left.rows {
+            return Err(Error::Uncapturable {
+                what: format!("which rows of `{}` an insert has left that failed half way", table.name),
+                instead: "roll back, or insert the rows one by one".into(),
+            });
+        }
+    }
+    Ok(effects)
+}
+
+async fn compare(
+    tx: &DatabaseTransaction,
+    catalog: &Catalog,
+    mut watch: Watch,
+    written: Option<usize>,
+) -> Result<Vec<Effect>, Error> {
     let mut effects = Vec::new();
     if let (Some(own), Some(assigned)) = (&watch.own, watch.assigned.take())
         && watch.count.is_all(written)

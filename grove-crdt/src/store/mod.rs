@@ -7,6 +7,7 @@ pub(crate) mod dialect;
 pub(crate) mod driver;
 mod driver_error;
 pub(crate) mod ended;
+pub(crate) mod failed;
 mod fit;
 pub(crate) mod identity;
 pub(crate) mod inexact;
