@@ -15,6 +15,7 @@ pub(crate) mod lag;
 pub(crate) mod lease;
 #[cfg(test)]
 mod live;
+pub(crate) mod marked;
 pub(crate) mod notify;
 mod outgoing;
 pub(crate) mod parked;
@@ -69,7 +70,6 @@ pub(crate) async fn query_text<C: ConnectionTrait>(
     sql: String,
     values: Vec<Value>,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    let backend = conn.get_database_backend();
-    conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
+    conn.query_all_raw(marked::marked(statement)).await
 }

@@ -13,7 +13,7 @@ use sea_orm::{
 use crate::{
     entity::{Column, Row, Table, key},
     error::Error,
-    store::{chunks, chunks_of_size, dialect, driver, schema::table_ref},
+    store::{chunks, chunks_of_size, dialect, driver, marked::Marked, schema::table_ref},
 };
 
 /// Reads the rows with these keys, by key text, locking them in key order. A missing row is missing from the result.
@@ -45,7 +45,7 @@ pub(crate) async fn read_results<C: ConnectionTrait>(
         query.and_where(key_is_among(conn.get_database_backend(), table, chunk));
         in_key_order(&mut query, table);
         dialect::for_update(&mut query, conn.get_database_backend());
-        results.extend(conn.query_all(&query).await?);
+        results.extend(Marked(conn).query_all(&query).await?);
     }
     Ok(results)
 }
@@ -57,7 +57,7 @@ pub(crate) async fn by_key<C: ConnectionTrait>(
     query: &SelectStatement,
 ) -> Result<HashMap<String, Row>, Error> {
     let mut rows = HashMap::new();
-    for result in conn.query_all(query).await? {
+    for result in Marked(conn).query_all(query).await? {
         let row = table.decode(&result)?;
         rows.insert(key::of_row(table, &row)?, row);
     }
@@ -82,7 +82,7 @@ pub(crate) async fn page<C: ConnectionTrait>(
     }
     in_key_order(&mut query, table);
     dialect::for_update(&mut query, conn.get_database_backend());
-    let rows = conn.query_all(query.limit(limit)).await?;
+    let rows = Marked(conn).query_all(query.limit(limit)).await?;
     rows.iter().map(|row| Ok(table.decode(row)?)).collect()
 }
 
@@ -240,7 +240,7 @@ async fn insert<C: ConnectionTrait>(
         if let Some(conflict) = &conflict {
             insert.on_conflict(conflict.clone());
         }
-        conn.execute(&insert).await?;
+        Marked(conn).execute(&insert).await?;
     }
     Ok(())
 }
@@ -262,7 +262,7 @@ pub(crate) async fn delete<C: ConnectionTrait>(conn: &C, table: &Table, keys: &[
         delete
             .from_table(table_ref(table))
             .and_where(key_is_among(conn.get_database_backend(), table, chunk));
-        conn.execute(&delete).await?;
+        Marked(conn).execute(&delete).await?;
     }
     Ok(())
 }
@@ -282,7 +282,7 @@ pub(crate) async fn set<C: ConnectionTrait>(
         .table(table_ref(table))
         .value(Alias::new(&column.name), bind(backend, column, &value))
         .and_where(key_is_among(backend, table, &[key.to_vec()]));
-    conn.execute(&update).await.map(drop)
+    Marked(conn).execute(&update).await.map(drop)
 }
 
 /// The key of another row that has the values of `row` in these columns.

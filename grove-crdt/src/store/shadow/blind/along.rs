@@ -22,7 +22,7 @@ use super::{
     increments::{self, upsert_increments},
     text::{Company, Place, Step},
 };
-use crate::error::Error;
+use crate::{error::Error, store::marked::marked};
 
 /// What the application's statement and the record's are called as parts of one.
 const ROW: &str = "grove_row";
@@ -157,7 +157,7 @@ impl Along {
     /// Runs it for its rows: the row that the application asked for.
     pub(crate) async fn query<C: ConnectionTrait>(self, conn: &C) -> Result<(Vec<QueryResult>, Written), DbErr> {
         let backend = self.statement.db_backend;
-        let mut rows = conn.query_all_raw(self.statement).await?;
+        let mut rows = conn.query_all_raw(marked(self.statement)).await?;
         let written = match (backend, rows.first()) {
             (DbBackend::Postgres, Some(row)) => {
                 let written: i64 = row.try_get_by_index(row.column_names().len() - 1)?;
@@ -173,7 +173,7 @@ impl Along {
 
     /// Runs it. What it says it has written is the row and whatever there was of its record.
     pub(crate) async fn execute<C: ConnectionTrait>(self, conn: &C) -> Result<(ExecResult, Written), DbErr> {
-        let result = conn.execute_raw(self.statement).await?;
+        let result = conn.execute_raw(marked(self.statement)).await?;
         let written = usize::try_from(result.rows_affected()).unwrap_or(usize::MAX);
         Ok((result, Written::of(written.saturating_sub(1), self.cells)))
     }
