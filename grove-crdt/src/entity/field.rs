@@ -3,13 +3,17 @@
 use std::{any::TypeId, fmt};
 
 use sea_orm::{
-    EntityTrait, IdenStatic as _, Value,
+    EntityTrait, IdenStatic as _, TryGetable, Value,
     sea_query::{ArrayType, ValueType},
 };
 use serde_json::Value as Json;
 
 use crate::{
-    entity::{CounterField, table::Role},
+    entity::{
+        CounterField,
+        origin::{Origin, ReadKey, read_key},
+        table::Role,
+    },
     types::Kind,
 };
 
@@ -22,8 +26,17 @@ pub trait CrdtEntity: EntityTrait {
     /// Every column of the entity, in the order of declaration.
     fn fields() -> Vec<Field<Self>>;
 
-    /// The operations that the set fields of `active` remember having been made since they were loaded.
-    fn operations(active: &Self::ActiveModel) -> Vec<(Self::Column, Operation)>;
+    /// What the fields that `active` sets remember since they were loaded.
+    fn remembered(active: &Self::ActiveModel) -> Vec<(Self::Column, Remembered)>;
+}
+
+/// What a value remembers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// What was done to it since it was loaded.
+    pub(crate) operation: Operation,
+    /// The row it was loaded from, if that is known.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// What a column type remembers of what was done to it since it was loaded.
@@ -50,6 +63,9 @@ pub struct Field<E: EntityTrait> {
     pub(super) role: Role,
     pub(super) value_type: ArrayType,
     pub(super) accepts: fn(&Value) -> bool,
+    pub(super) remembers: bool,
+    /// How the column is read as a part of a key.
+    pub(super) read_key: Option<ReadKey>,
 }
 
 impl<E: EntityTrait> fmt::Debug for Field<E> {
@@ -67,13 +83,24 @@ impl<E: EntityTrait> Field<E> {
             role,
             value_type: T::array_type(),
             accepts: accepts::<T>,
+            remembers: false,
+            read_key: None,
         }
+    }
+
+    /// Says whether the column's type remembers steps.
+    #[must_use]
+    pub fn remembering(self, remembers: bool) -> Self {
+        Self { remembers, ..self }
     }
 
     /// A column of the primary key.
     #[must_use]
-    pub fn key<T: ValueType + 'static>(column: E::Column) -> Self {
-        Self::new::<T>(column, Role::Key)
+    pub fn key<T: ValueType + TryGetable + Into<Value> + 'static>(column: E::Column) -> Self {
+        Self {
+            read_key: Some(read_key::<T>),
+            ..Self::new::<T>(column, Role::Key)
+        }
     }
 
     /// A column under `#[crdt(lww)]`.
@@ -85,7 +112,7 @@ impl<E: EntityTrait> Field<E> {
     /// A column under `#[crdt(counter)]`.
     #[must_use]
     pub fn counter<T: ValueType + CounterField + 'static>(column: E::Column) -> Self {
-        Self::new::<T>(column, Role::Replicated(Kind::Counter))
+        Self::new::<T>(column, Role::Replicated(Kind::Counter)).remembering(T::REMEMBERS)
     }
 
     /// A column under `#[crdt(set)]`.

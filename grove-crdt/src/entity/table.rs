@@ -1,6 +1,6 @@
 //! An entity without its type: what the layers below the public API work with.
 
-use std::{fmt, sync::Arc};
+use std::{any::TypeId, fmt, sync::Arc};
 
 use sea_orm::{
     ColumnTrait, DbErr, FromQueryResult, IdenStatic, ModelTrait, QueryResult, QueryTrait, Value,
@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use crate::{
-    entity::{CrdtEntity, codec, key},
+    entity::{CrdtEntity, codec, key, origin},
     error::Error,
     types::Kind,
 };
@@ -32,6 +32,8 @@ pub(crate) struct Column {
     pub name: String,
     pub role: Role,
     pub value_type: ArrayType,
+    /// Whether its type remembers steps, as `Counter` and `OrSet` do.
+    pub remembers: bool,
     accepts: fn(&Value) -> bool,
     save_as: Box<dyn Fn(Expr) -> Expr + Send + Sync>,
 }
@@ -112,12 +114,17 @@ impl Table {
         let name = entity.table_name().to_owned();
         let fields = E::fields();
         let order: Vec<_> = fields.iter().map(|field| field.column).collect();
+        let read_keys = fields
+            .iter()
+            .filter_map(|field| Some((field.column.as_str().to_owned(), field.read_key?)));
+        let read_keys: Vec<_> = read_keys.collect();
         let columns: Vec<_> = fields
             .into_iter()
             .map(|field| Column {
                 name: field.column.as_str().to_owned(),
                 role: field.role,
                 value_type: field.value_type,
+                remembers: field.remembers,
                 accepts: field.accepts,
                 save_as: {
                     let column = field.column;
@@ -128,7 +135,7 @@ impl Table {
         for column in &columns {
             check_column(&name, column)?;
         }
-        Ok(Self {
+        let table = Self {
             key: key::columns::<E>(&columns),
             schema: entity.schema_name().map(str::to_owned),
             columns,
@@ -138,7 +145,9 @@ impl Table {
                 Ok(order.iter().map(|column| model.get(*column)).collect())
             }),
             name,
-        })
+        };
+        origin::note(TypeId::of::<E>(), &table, &read_keys);
+        Ok(table)
     }
 
     /// SeaORM's own `SELECT` of every column.

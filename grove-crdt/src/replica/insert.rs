@@ -86,7 +86,8 @@ fn check(insert: &ast::Insert, table: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn upsert_assignments(insert: &ast::Insert) -> Option<&[ast::Assignment]> {
+/// What an insert assigns to the rows that are there already.
+pub(super) fn upsert_assignments(insert: &ast::Insert) -> Option<&[ast::Assignment]> {
     match &insert.on {
         Some(ast::OnInsert::OnConflict(conflict)) => match &conflict.action {
             ast::OnConflictAction::DoUpdate(update) => Some(&update.assignments),

@@ -51,6 +51,11 @@ pub(crate) struct Mark {
 }
 
 impl Log {
+    /// Whether this statement was announced.
+    pub(super) fn has_announced(&self, statement: &Statement) -> bool {
+        self.announced.iter().any(|announced| announced.is(statement))
+    }
+
     /// The newest announcement of this statement; an older one may be of a write that was never sent.
     pub(super) fn take_announced(&mut self, statement: &Statement) -> Result<Option<Announced>, Error> {
         let Some(place) = self.announced.iter().rposition(|a| a.is(statement)) else {

@@ -65,6 +65,7 @@ mod statement;
 mod steps;
 mod sync_hook;
 mod transaction;
+mod unseen;
 mod untracked;
 mod upgrade;
 mod watch;

@@ -26,7 +26,7 @@ use crate::{
         log::{Log, Mark},
         occasion::{Due, Occasion},
         statement::{self, Verdict, Write},
-        watch,
+        unseen, watch,
     },
     store::{dialect, ended, shadow::Written, version::Taken},
 };
@@ -96,6 +96,7 @@ impl Session {
             return perform(tx, call, statement).await;
         }
         let _turn = self.capturing.lock().await;
+        let was_announced = self.log().has_announced(&statement);
         let announced = self.log().take_announced(&statement)?;
         if let Some(announced) = announced {
             self.must_write(announced.table())?;
@@ -126,6 +127,9 @@ impl Session {
             Verdict::Writes(parsed) => {
                 self.must_write(parsed.table())?;
                 let write = Write::new(&parsed, &statement);
+                if !was_announced {
+                    unseen::check(&self.core.registry, &catalog, &write, &self.log().announced)?;
+                }
                 let watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
                 let mut write_under_way = UnderWay::new(self);
                 // Made while the database is busy with the statement.

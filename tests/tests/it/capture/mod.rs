@@ -14,6 +14,7 @@ mod nested;
 mod random;
 mod refusals;
 mod sets;
+mod stale;
 mod transactions;
 mod unannounced;
 mod unrecorded;

@@ -78,10 +78,13 @@ fn change(id: u8) -> document::ActiveModel {
 }
 
 async fn raw<C: ConnectionTrait>(conn: &C, id: u8, which: u8) -> Result<(), DbErr> {
+    let array = format!(
+        r#"UPDATE documents SET tags = '["{}","t1", "t1"]' WHERE ? <> '' AND id = ?"#,
+        tag(id)
+    );
     let text = match (which, backend()) {
         (0, _) => "UPDATE documents SET view_count = -view_count, title = id || ? WHERE id >= ?",
-        (1, DbBackend::Postgres) => "UPDATE documents SET tags = CAST(? AS JSON) WHERE id = ?",
-        (1, _) => "UPDATE documents SET tags = ? WHERE id = ?",
+        (1, _) => array.as_str(),
         (2, _) => {
             "INSERT INTO documents SELECT id || 'c', title, view_count, tags, author FROM documents WHERE ? <> id AND id = ?"
         }
@@ -104,12 +107,7 @@ async fn raw<C: ConnectionTrait>(conn: &C, id: u8, which: u8) -> Result<(), DbEr
             return conn.execute_raw(super::sql(local, [])).await.map(drop);
         }
     };
-    let first = if which == 1 {
-        format!(r#"["{}","t1", "t1"]"#, tag(id))
-    } else {
-        tag(id)
-    };
-    let values = [first.into(), id.to_string().into()];
+    let values = [tag(id).into(), id.to_string().into()];
     conn.execute_raw(super::sql(text, values)).await.map(drop)
 }
 

@@ -130,10 +130,7 @@ async fn update_many_with_expressions_is_what_it_does_to_each_row() {
     let shown = replica.inspect::<document::Entity>("c").await.unwrap().to_string();
     assert!(shown.contains("view_count (counter): 11 [node-1: +11 -0]"), "{shown}");
     let retag = document::Entity::update_many()
-        .set(document::ActiveModel {
-            tags: Set(OrSet::from(["b".to_owned()])),
-            ..Default::default()
-        })
+        .col_expr(document::Column::Tags, Expr::cust(r#"'["b"]'"#))
         .filter(document::Column::ViewCount.gt(10));
     let retagged = if backend().support_returning() {
         retag.exec_with_returning(&replica).await.unwrap().len()
