@@ -18,7 +18,7 @@ use crate::{
         Core, Peer, Replica,
         core::{Ending, transact},
         extent,
-        incoming::{self, Incoming, Page, Taken},
+        incoming::{self, Incoming, Page, Sent, Taken},
         join::join,
         lock::lock,
         materialise::{Wanted, materialise},
@@ -28,7 +28,7 @@ use crate::{
     },
     store::{
         parked,
-        shadow::{self, Extent, Part},
+        shadow::{self, Extent},
     },
     types::{self, Kind, Record},
 };
@@ -183,10 +183,8 @@ async fn merge_shares(
             if after == *before {
                 continue;
             }
-            batch.record(&share.table, pk, before, &after, |part| {
-                let unchanged = changes.iter().any(|incoming| is_same(incoming, part));
-                (unchanged && !page.from.is_empty()).then(|| page.from.to_owned())
-            });
+            let sent = Sent::of(page, &changes);
+            batch.record(&share.table, pk, before, &after, |part| sent.by(part));
             if records.is_without_row(pk) {
                 batch.claim(tx.get_database_backend(), pk, &after);
             }
@@ -230,15 +228,6 @@ async fn merge_shares(
     };
     let due = Due::new(core, occasion);
     Ok(Some(Written { due, failed }))
-}
-
-fn is_same(incoming: &Incoming, part: Part<'_>) -> bool {
-    match (&incoming.change, part) {
-        _ if incoming.altered.is_some() => false,
-        (types::Change::Head(theirs), Part::Head(mine)) => theirs == mine,
-        (types::Change::Cell(their_key, theirs), Part::Cell(key, mine)) => their_key == key && theirs == mine,
-        _ => false,
-    }
 }
 
 /// Writes the rows of what changed, and returns those that had to be parked, by table and key.

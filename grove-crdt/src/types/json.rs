@@ -7,8 +7,16 @@ use serde_json::Value as Json;
 /// The greatest integer up to which a JavaScript number is exact.
 const MAX_EXACT: i64 = 1 << 53;
 
+#[cfg(test)]
+thread_local! {
+    /// How many canonical texts were made: of work on sets, that is what counts.
+    pub(super) static TEXTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The value's canonical text: no white space, object keys in byte order.
 pub(crate) fn canonical(value: &Json) -> String {
+    #[cfg(test)]
+    TEXTS.set(TEXTS.get() + 1);
     text(|out| write_canonical(value, out))
 }
 

@@ -30,6 +30,7 @@ mod kind;
 #[cfg(test)]
 mod laws;
 mod lww;
+mod places;
 mod record;
 mod set;
 

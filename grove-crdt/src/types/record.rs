@@ -15,6 +15,7 @@ use crate::{
         birth::{Born, contribution_of, contribution_to, contributions, join_birth_value},
         counter::checked_value,
         json::{self, canonical, exact_i64},
+        places::Places,
         set::{element_key, element_key_of},
     },
 };
@@ -34,12 +35,18 @@ const FEW: usize = 8;
 pub(crate) struct Record {
     head: Option<Head>,
     cells: BTreeMap<CellKey, Cell>,
+    /// Of the elements in the head.
+    places: Places,
 }
 
 impl Record {
     /// A record as it was stored.
     pub(crate) fn stored(head: Option<Head>, cells: BTreeMap<CellKey, Cell>) -> Self {
-        Self { head, cells }
+        Self {
+            head,
+            cells,
+            places: Places::default(),
+        }
     }
 
     pub(crate) fn head(&self) -> Option<&Head> {
@@ -76,11 +83,6 @@ impl Record {
                     self.merge_head(head);
                     is_normal = false;
                 }
-                // To go through what a birth adds to a set once for all cells is better than once for each.
-                Change::Cell(key, cell) if self.is_born_with_elements(&key.field) => {
-                    self.merge_cell(key, cell);
-                    is_normal = false;
-                }
                 Change::Cell(key, cell) => match changes.peek() {
                     Some(Change::Cell(next, _)) if next.field == key.field => {
                         self.join_cells((key, cell), &mut changes);
@@ -104,11 +106,6 @@ impl Record {
         self.merge(head.into_iter().chain(cells));
     }
 
-    fn is_born_with_elements(&self, field: &str) -> bool {
-        let born = self.head.as_ref().and_then(|head| head.birth.as_ref()?.get(field));
-        born.is_some_and(|born| born.kind == Kind::Set && born.value.as_array().is_some_and(|all| !all.is_empty()))
-    }
-
     /// Joins one cell, in the normal form of its place; other places don't depend on it.
     fn join_cell(&mut self, key: CellKey, mut theirs: Cell) {
         if let Some(mine) = self.cells.get_mut(&key) {
@@ -120,7 +117,7 @@ impl Record {
             if head.epoch > theirs.epoch || head.birth.is_none() {
                 return;
             }
-            if let Some(born) = contribution_to(head, &key) {
+            if let Some(born) = contribution_to(head, &key, &self.places) {
                 theirs.join(&key.cell, born.clone());
                 if theirs == born {
                     return;
@@ -165,6 +162,7 @@ impl Record {
     }
 
     fn merge_head(&mut self, theirs: Head) {
+        self.places = Places::default();
         let Some(mine) = &mut self.head else {
             self.head = Some(theirs);
             return;
@@ -332,7 +330,7 @@ impl Record {
         let head = self.head.as_ref()?;
         match self.cells.get(key) {
             Some(cell) if cell.epoch == head.epoch => Some(cell.clone()),
-            _ => contribution_to(head, key),
+            _ => contribution_to(head, key, &self.places),
         }
     }
 
