@@ -1,6 +1,6 @@
 //! An entity without its type: what the layers below the public API work with.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 use sea_orm::{
     ColumnTrait, DbErr, FromQueryResult, IdenStatic, ModelTrait, QueryResult, QueryTrait, Value,
@@ -51,6 +51,16 @@ impl Column {
     /// Whether a value is one of the field's type.
     pub(crate) fn takes(&self, value: &Value) -> bool {
         (self.accepts)(value)
+    }
+
+    /// The values that a counter in this column can have.
+    pub(crate) fn counter_range(&self) -> RangeInclusive<i128> {
+        match self.value_type {
+            ArrayType::TinyInt => i8::MIN.into()..=i8::MAX.into(),
+            ArrayType::SmallInt => i16::MIN.into()..=i16::MAX.into(),
+            ArrayType::Int => i32::MIN.into()..=i32::MAX.into(),
+            _ => i64::MIN.into()..=i64::MAX.into(),
+        }
     }
 
     /// The value as an expression to write into the column.

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     replica::Core,
     store::shadow,
-    types::{Kind, Record, State},
+    types::{Kind, Record, State, u128_json},
 };
 
 /// The state of one record. `Display` is for people, `Serialize` for programs.
@@ -70,10 +70,16 @@ pub struct FieldState {
 pub struct CounterPart {
     /// The node; `~` for what was there before replication.
     pub node: NodeId,
-    /// What it added.
-    pub inc: u64,
-    /// What it took away.
-    pub dec: u64,
+    /// What it added; as JSON, beyond 2^53 a string of digits.
+    #[serde(serialize_with = "exact")]
+    pub inc: u128,
+    /// What it took away; likewise.
+    #[serde(serialize_with = "exact")]
+    pub dec: u128,
+}
+
+fn exact<S: serde::Serializer>(total: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    u128_json(*total).serialize(serializer)
 }
 
 pub(super) async fn inspect<E: CrdtEntity, C: ConnectionTrait>(

@@ -13,7 +13,7 @@ use crate::{
     types::{
         Birth, Cell, CellKey, Element, Head, Kind, State, Totals,
         birth::{Born, contribution_of, contribution_to, contributions, join_birth_value},
-        counter::checked_value,
+        counter::sum,
         json::{self, canonical, exact_i64},
         places::Places,
         set::{element_key, element_key_of},
@@ -275,13 +275,13 @@ impl Record {
 
     /// A counter was moved by this node. `None` when a total would leave its range.
     #[must_use]
-    pub(crate) fn increment(&mut self, field: &str, at: &Hlc, by: i64) -> Option<()> {
+    pub(crate) fn increment(&mut self, field: &str, at: &Hlc, by: impl Into<i128>) -> Option<()> {
         let key = CellKey::new(field, at.node.as_str());
         let before = match self.current(&key).map(|cell| cell.state) {
             Some(State::Counter(totals)) => totals,
             _ => Totals::default(),
         };
-        let totals = before.plus(by)?;
+        let totals = before.plus(by.into())?;
         self.write(key, at, State::Counter(totals));
         Some(())
     }
@@ -380,6 +380,23 @@ impl Record {
         born.is_some() || cells.next().is_some()
     }
 
+    /// What a counter's totals come to, which may be beyond what it can show.
+    pub(crate) fn sum(&self, field: &str) -> i128 {
+        let (born, cells) = self.parts(field);
+        let born = born.filter(|born| born.value.kind == Kind::Counter);
+        let node = born.map(|born| born.head.hlc.node.as_str());
+        let mut is_covered = false;
+        let cells = cells.inspect(|(key, _)| is_covered |= Some(key.cell.as_str()) == node);
+        let stored = sum(cells.filter_map(|(_, cell)| match cell.state {
+            State::Counter(totals) => Some(totals),
+            _ => None,
+        }));
+        // Where there is a cell, it says what the birth says and more.
+        let born = born.filter(|_| !is_covered);
+        let born = born.and_then(|born| exact_i64(&born.value.value)).unwrap_or_default();
+        stored + i128::from(born)
+    }
+
     /// The field's value, `None` when the record says nothing about it.
     ///
     /// # Errors
@@ -405,13 +422,8 @@ impl Record {
                 written.next_back().or(born).cloned()
             }
             Kind::Counter => {
-                let born = born.filter(|born| !is_covered(born.head.hlc.node.as_str()));
-                let born = born.map(|born| Totals::of(exact_i64(&born.value.value).unwrap_or_default()));
-                let totals = states.filter_map(|state| match state {
-                    State::Counter(totals) => Some(*totals),
-                    _ => None,
-                });
-                Some(json::i64_json(checked_value(totals.chain(born)).ok_or(Overflow)?))
+                let sum = i64::try_from(self.sum(field)).map_err(|_| Overflow)?;
+                Some(json::i64_json(sum))
             }
             Kind::Set => {
                 let born = born.and_then(|born| born.value.value.as_array()).into_iter().flatten();
