@@ -153,9 +153,14 @@ impl Changed {
     }
 }
 
-/// The JSON form of a field's value in a row. A set is in canonical order; its null is the empty set.
+/// The JSON form of a field's value in a row. A set is in canonical order; its null is the empty set, and so is that of JSON.
 pub(crate) fn field_value(table: &Table, row: &[Value], column: usize) -> Result<Json, Error> {
     let field = &table.columns[column];
+    if let (Some(Kind::Set), Value::Json(Some(json))) = (field.kind(), &row[column])
+        && json.is_null()
+    {
+        return Ok(Json::Array(Vec::new()));
+    }
     let json = codec::encode(&row[column]).map_err(|detail| table.value_error(&field.name, detail))?;
     match field.kind() {
         Some(Kind::Set) => Ok(Json::Array(elements(table, column, &json)?.into_values().collect())),

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use sea_orm::{Value, sea_query::OptionEnum};
 use serde_json::{Number, Value as Json};
 
-use super::{NUL, has_nul, times};
+use super::{NUL, has_nul, json_null, times};
 use crate::types::{MAX_DEPTH, i64_json, is_too_deep, u64_json};
 
 /// The JSON form of a value, or what is wrong with it.
@@ -62,7 +62,8 @@ fn text(value: String) -> Result<Json, String> {
 }
 
 fn json(value: &Json) -> Result<Json, String> {
-    if is_too_deep(value) {
+    let form = json_null::form(value);
+    if is_too_deep(&form) {
         return Err(format!(
             "JSON nested deeper than {MAX_DEPTH} levels can't be replicated"
         ));
@@ -70,7 +71,7 @@ fn json(value: &Json) -> Result<Json, String> {
     if has_nul(value) {
         return Err(NUL.into());
     }
-    Ok(value.clone())
+    Ok(form)
 }
 
 /// The decimal as everyone can read it: PostgreSQL's driver gives scales that no parser takes back.

@@ -9,7 +9,7 @@
 //! | `Uuid` | lower case, with hyphens |
 //! | `Decimal` | a string, its scale kept up to 28 digits; zero has no sign |
 //! | dates and times | ISO 8601, years 0001 to 9999; see [`times`] |
-//! | JSON | itself; U+0000 is refused in its texts and names |
+//! | JSON | itself; U+0000 is refused in its texts and names. Its own null is `{"$json":null}`; see [`json_null`] |
 //! | null | `null` |
 //!
 //! Types of one kind (the integers, the floats, the texts, the dates and times of `chrono` and of `time`) read each other's
@@ -17,6 +17,7 @@
 
 mod decode;
 mod encode;
+mod json_null;
 #[cfg(test)]
 mod tests;
 mod times;
