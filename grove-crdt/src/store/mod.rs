@@ -1,5 +1,6 @@
 //! The only module that speaks SQL to shadow tables, bookkeeping tables and users' rows.
 
+pub(crate) mod begin;
 pub(crate) mod catalog;
 pub(crate) mod constraint;
 pub(crate) mod dead_letters;
