@@ -1,24 +1,30 @@
 //! The databases of a test.
 
 mod each;
+mod kind;
 mod server;
 
 use std::path::{Path, PathBuf};
 
-pub use each::{for_all, go_on_with, run, run_on_all, run_with_threads};
-pub use sea_orm::DbBackend;
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
+pub use each::{available, for_all, go_on_with, run, run_on_all, run_with_threads};
+pub use kind::Kind;
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend};
 
-/// The database that this test runs on. SQLite, unless [`on_each_database!`](crate::on_each_database) says otherwise.
+/// The kind of database that this test runs on. SQLite, unless [`on_each_database!`](crate::on_each_database) says otherwise.
+pub fn kind() -> Kind {
+    each::current().map_or(Kind::Sqlite, |test| test.kind())
+}
+
+/// What SeaORM takes the database for that this test runs on.
 pub fn backend() -> DbBackend {
-    each::current().map_or(DbBackend::Sqlite, |test| test.backend())
+    kind().backend()
 }
 
 /// A new, empty database, and a pool of connections to it. On SQLite it is in memory.
 pub async fn new_database() -> DatabaseConnection {
-    match backend() {
+    match kind() {
         // One connection, so that all see the same.
-        DbBackend::Sqlite => open(ConnectOptions::new("sqlite::memory:"), 1).await,
+        Kind::Sqlite => open(ConnectOptions::new("sqlite::memory:"), 1).await,
         _ => connect(&server::create().await).await,
     }
 }
@@ -51,7 +57,7 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A new, empty database.
     pub async fn new() -> Self {
-        if backend() != DbBackend::Sqlite {
+        if kind() != Kind::Sqlite {
             let (url, dir) = (server::create().await, None);
             return Self { url, dir };
         }

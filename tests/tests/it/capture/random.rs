@@ -277,7 +277,7 @@ async fn program(transactions: Vec<(Vec<Step>, u8)>) {
 }
 
 #[apply(on_each_database!)]
-fn rows_and_records_agree_after_each_step(backend: DbBackend) {
+fn rows_and_records_agree_after_each_step(kind: Kind) {
     let programs = prop::collection::vec((prop::collection::vec(step(), 1..7), 0..4_u8), 1..6);
-    for_all(backend, &programs, 256, program);
+    for_all(kind, &programs, 256, program);
 }
