@@ -73,7 +73,7 @@ pub(crate) fn violation(error: &DbErr) -> Option<Violation> {
         ),
         Code::Postgres(state) => (of_postgres(&state)?, error.constraint),
         Code::MySql(number, state) => (
-            of_mysql(number, &state)?,
+            of_mysql(number, &state, &error.message)?,
             name_in_mysql(number, &error.message).map(str::to_owned),
         ),
     };
@@ -110,10 +110,14 @@ fn of_postgres(state: &str) -> Option<Constraint> {
     }
 }
 
-fn of_mysql(number: u16, state: &str) -> Option<Constraint> {
+fn of_mysql(number: u16, state: &str, message: &str) -> Option<Constraint> {
     match number {
         1022 | 1062 | 1169 | 1586 | 1859 => Some(Constraint::Unique),
-        1216 | 1217 | 1451 | 1452 | 1557 | 1761 | 1762 => Some(Constraint::ForeignKey),
+        // The last are cascades of too many levels or tables on MySQL, or such as meet a trigger there: the rows that would go
+        // along keep the one that is to go.
+        1216 | 1217 | 1451 | 1452 | 1557 | 1761 | 1762 | 3008 | 6575..=6577 => Some(Constraint::ForeignKey),
+        // A cascade of too many levels on MariaDB, which has no number of its own.
+        1296 if message.starts_with("Got error 193 ") => Some(Constraint::ForeignKey),
         1048 | 1364 => Some(Constraint::NotNull),
         // A view's `WITH CHECK OPTION`, no partition for the row, `SIGNAL` in a user's trigger; a check on MySQL.
         1369 | 1526 | 1748 | 1644 | 3819 => Some(Constraint::Check),
@@ -147,7 +151,7 @@ fn name_in_mysql(number: u16, message: &str) -> Option<&str> {
         1062 | 1586 => message.strip_suffix('\'')?.rsplit_once('\'').map(|(_, name)| name),
         // … a foreign key constraint fails (`db`.`child`, CONSTRAINT `child_parent` FOREIGN KEY …)
         // CONSTRAINT `positive` failed for `db`.`documents`
-        1451 | 1452 | 4025 => between("CONSTRAINT `", '`'),
+        1296 | 1451 | 1452 | 4025 => between("CONSTRAINT `", '`'),
         // Column 'title' cannot be null; Field 'title' doesn't have a default value;
         // Check constraint 'positive' is violated.
         1048 | 1364 | 3819 => between("'", '\''),

@@ -2,6 +2,7 @@
 
 mod convergence;
 mod counting;
+mod deep_cascades;
 mod deletes;
 mod hostile;
 mod large_sets;
