@@ -8,6 +8,7 @@ mod hostile;
 mod large_sets;
 pub mod library;
 mod local_columns;
+mod loose_keys;
 mod parking;
 mod parking_chain;
 mod parking_counters;
