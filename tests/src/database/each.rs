@@ -3,11 +3,12 @@
 use std::{
     cell::RefCell,
     sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use proptest::{
     strategy::Strategy,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner},
 };
 use sea_orm::DbBackend;
 use tokio::runtime::{Builder, Runtime};
@@ -226,6 +227,52 @@ where
         Ok(())
     });
     tested.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// As [`for_all`], with as many values on SQLite and on a server as these, in one runtime: the runs can share databases (see
+/// [`Places`](super::Places)). A run that fails says why, and of those that do the simplest found is shown.
+///
+/// `GROVE_TEST_RUNS` sets another number, and `GROVE_TEST_SEED` draws the values again that a test that failed has drawn.
+pub fn for_all_by<S: Strategy>(
+    backend: DbBackend,
+    values: &S,
+    [local, on_server]: [u32; 2],
+    test: impl AsyncFn(S::Value) -> Result<(), String>,
+) {
+    if !available(backend) {
+        return;
+    }
+    let cases = if backend == DbBackend::Sqlite { local } else { on_server };
+    let seed = from_environment("GROVE_TEST_SEED").unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+        now.as_micros()
+    });
+    let config = Config {
+        cases: from_environment("GROVE_TEST_RUNS").unwrap_or(cases),
+        rng_seed: RngSeed::Fixed(u64::try_from(seed).expect("a seed of 64 bits")),
+        failure_persistence: None,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
+    let scope = Scope::new(backend);
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let tested = TestRunner::new(config).run(values, |value| {
+        let tested = runtime.block_on(test(value));
+        tested.map_err(TestCaseError::fail)
+    });
+    drop(runtime);
+    drop(scope);
+    match tested {
+        Ok(()) => {}
+        Err(TestError::Fail(why, _)) => panic!("GROVE_TEST_SEED={seed} fails:\n{why}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn from_environment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let value = std::env::var(name).ok()?;
+    let value = value.parse::<T>();
+    Some(value.unwrap_or_else(|_| panic!("{name} has to be a number")))
 }
 
 fn run_on<F: Future<Output = ()>>(mut builder: Builder, backend: DbBackend, test: impl FnOnce() -> F) {

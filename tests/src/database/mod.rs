@@ -3,9 +3,12 @@
 mod each;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
-pub use each::{for_all, go_on_with, run, run_on_all, run_with_threads};
+pub use each::{for_all, for_all_by, go_on_with, run, run_on_all, run_with_threads};
 pub use sea_orm::DbBackend;
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
 
@@ -90,6 +93,37 @@ impl TestDatabase {
         let db = self.connect().await;
         db.execute_unprepared(&vacuum).await.expect("a copy");
         copy
+    }
+}
+
+/// Databases for the runs of one test: each run finds them empty. To empty one takes a server less than to create another.
+#[derive(Debug, Default)]
+pub struct Places(Mutex<Vec<(String, DatabaseConnection)>>);
+
+impl Places {
+    /// The database at this place, empty. What was connected to it before is disconnected.
+    pub async fn fresh(&self, place: usize) -> DatabaseConnection {
+        if backend() == DbBackend::Sqlite {
+            return new_database().await;
+        }
+        let known = self.0.lock().expect("the databases").get(place).cloned();
+        let url = match known {
+            Some((url, before)) => {
+                before.close().await.expect("closed");
+                server::clear(&url).await;
+                url
+            }
+            None => server::create().await,
+        };
+        let db = connect(&url).await;
+        let mut places = self.0.lock().expect("the databases");
+        if let Some(known) = places.get_mut(place) {
+            known.1 = db.clone();
+        } else {
+            assert_eq!(places.len(), place, "places are taken one after the other");
+            places.push((url, db.clone()));
+        }
+        db
     }
 }
 

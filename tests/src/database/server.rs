@@ -95,6 +95,32 @@ pub(super) async fn create() -> String {
     url.into()
 }
 
+/// Drops all that is in the database at this URL.
+pub(super) async fn clear(url: &str) {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.expect("the database");
+    let statements = match db.get_database_backend() {
+        DbBackend::Postgres => vec![
+            "DROP SCHEMA public CASCADE".to_owned(),
+            "CREATE SCHEMA public".to_owned(),
+        ],
+        _ => {
+            let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = database()";
+            let tables = texts(&db, tables).await.join("`, `");
+            vec![
+                "SET foreign_key_checks = 0".to_owned(),
+                format!("DROP TABLE IF EXISTS `{tables}`"),
+            ]
+        }
+    };
+    for statement in statements {
+        let result = db.execute_unprepared(&statement).await;
+        result.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    db.close().await.expect("closed");
+}
+
 /// A connection that makes and drops databases.
 async fn administrator(backend: DbBackend) -> DatabaseConnection {
     let mut options = ConnectOptions::new(server_url(backend));
