@@ -39,24 +39,24 @@ fn expand(model: &Model<'_>) -> TokenStream {
         .columns()
         .map(|(field, variant)| describe(&private, field, variant))
         .collect();
-    let operations: Vec<_> = model
+    let remembered: Vec<_> = model
         .columns()
-        .filter_map(|(field, variant)| operation(&private, field, variant))
+        .filter_map(|(field, variant)| remembered(&private, field, variant))
         .collect();
-    let entity = entity(model, &fields, &operations);
+    let entity = entity(model, &fields, &remembered);
     let rest = around(model);
     quote! { #entity #rest }
 }
 
 /// `impl CrdtEntity for Entity`.
-pub(crate) fn entity(model: &Model<'_>, fields: &[TokenStream], operations: &[TokenStream]) -> TokenStream {
+pub(crate) fn entity(model: &Model<'_>, fields: &[TokenStream], remembered: &[TokenStream]) -> TokenStream {
     let private = private(model);
-    let operations = match operations {
+    let remembered = match remembered {
         [] => quote! { let _ = active; ::std::vec::Vec::new() },
         some => quote! {
-            let mut operations = ::std::vec::Vec::new();
+            let mut all = ::std::vec::Vec::new();
             #(#some)*
-            operations
+            all
         },
     };
     quote! {
@@ -67,8 +67,8 @@ pub(crate) fn entity(model: &Model<'_>, fields: &[TokenStream], operations: &[To
                 ::std::vec![#(#fields),*]
             }
 
-            fn operations(active: &ActiveModel) -> ::std::vec::Vec<(Column, #private::Operation)> {
-                #operations
+            fn remembered(active: &ActiveModel) -> ::std::vec::Vec<(Column, #private::Remembered)> {
+                #remembered
             }
         }
     }
@@ -95,7 +95,15 @@ fn describe(private: &TokenStream, field: &ModelField<'_>, variant: &Ident) -> T
         (Role::Key(_), _) => quote!(key),
         (_, Some(Kind::Lww)) => quote!(lww),
         (_, Some(Kind::Counter)) => quote!(counter),
-        (_, Some(Kind::Set)) => quote!(set),
+        (_, Some(Kind::Set)) => {
+            // A constant of the probe for `OrSet`, else the trait's.
+            return quote! {
+                #private::Field::<Self>::set::<#ty>(Column::#variant).remembering({
+                    use #private::SetOperationFallback as _;
+                    #private::SetProbe::<'static, #ty>::REMEMBERS
+                })
+            };
+        }
         (_, None) => return local(private, field, variant),
     };
     quote! { #private::Field::<Self>::#kind::<#ty>(Column::#variant) }
@@ -112,27 +120,27 @@ fn local(private: &TokenStream, field: &ModelField<'_>, variant: &Ident) -> Toke
     quote! { #private::Field::<Self>::local::<#ty>(Column::#variant, || #default) }
 }
 
-/// The part of `operations()` for a field whose values can remember what was done to them.
-fn operation(private: &TokenStream, field: &ModelField<'_>, variant: &Ident) -> Option<TokenStream> {
+/// The part of `remembered()` for a field whose values can remember what was done to them.
+fn remembered(private: &TokenStream, field: &ModelField<'_>, variant: &Ident) -> Option<TokenStream> {
     let (ident, ty) = (field.ident, field.ty);
-    let operation = match field.kind()? {
+    let remembered = match field.kind()? {
         Kind::Lww => return None,
         // Naming the constructor first makes a type that is no counter fail here just as it does in `fields`, and the
         // compiler says the same thing only once.
         Kind::Counter => quote!({
             let _ = #private::Field::<Self>::counter::<#ty>;
-            <#ty as #private::CounterField>::operation(value)
+            <#ty as #private::CounterField>::remembered(value)
         }),
         // An inherent method of the probe for `OrSet`, else the trait's: a newtype remembers nothing.
         Kind::Set => quote!({
             use #private::SetOperationFallback as _;
-            #private::SetProbe(value).operation()
+            #private::SetProbe(value).remembered()
         }),
     };
     Some(quote! {
         if let #private::sea_orm::ActiveValue::Set(value) = &active.#ident {
-            if let ::std::option::Option::Some(operation) = #operation {
-                operations.push((Column::#variant, operation));
+            if let ::std::option::Option::Some(remembered) = #remembered {
+                all.push((Column::#variant, remembered));
             }
         }
     })

@@ -64,7 +64,7 @@ pub enum Error {
         /// What is wrong with the value.
         detail: String,
     },
-    /// A counter's total would leave the range of `i64`.
+    /// A counter would leave the range of `i64`.
     #[error("table `{table}`, row `{pk}`: counter `{field}` would leave the range of i64")]
     CounterOverflow {
         /// The table's name.

@@ -4,7 +4,9 @@ pub use async_trait::async_trait;
 pub use sea_orm;
 
 pub use crate::{
-    entity::{CounterField, CrdtEntity, Field, LocalDefault, Operation, SetOperationFallback, SetProbe, SetStep},
+    entity::{
+        CounterField, CrdtEntity, Field, LocalDefault, Operation, Remembered, SetOperationFallback, SetProbe, SetStep,
+    },
     replica::{
         merge_remote,
         write::{delete, increment, insert, save, update, update_without_returning},

@@ -21,7 +21,7 @@ const PREFIX: &str = "grove_bench_";
 fn server_url(backend: DbBackend) -> anyhow::Result<Url> {
     let (variable, default) = match backend {
         DbBackend::Postgres => ("GROVE_TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres"),
-        _ => ("GROVE_TEST_MYSQL_URL", "mysql://root@127.0.0.1:3306/test"),
+        _ => ("GROVE_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
     };
     let url = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     url.parse().with_context(|| format!("{variable} is no URL"))

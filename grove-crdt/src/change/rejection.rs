@@ -73,6 +73,9 @@ pub enum RejectionCode {
     ClockAhead,
     /// A counter's totals went back while its clock went on: its node was reset.
     CounterRegressed,
+    /// The database there can't take the record, for a reason that lies with this record alone: a text that its character set
+    /// lacks, a value larger than a statement may be.
+    Unstorable,
     /// The sender may not write the table.
     Forbidden,
     /// A hook of the other side refused it, and this is the hook's own code; or one of a later version. 1 to 64 characters of
@@ -83,7 +86,7 @@ pub enum RejectionCode {
 }
 
 /// The codes of the protocol.
-pub(super) const CODES: [(&str, RejectionCode); 11] = [
+pub(super) const CODES: [(&str, RejectionCode); 12] = [
     ("malformed", RejectionCode::Malformed),
     ("unknown_table", RejectionCode::UnknownTable),
     ("unknown_kind", RejectionCode::UnknownKind),
@@ -93,6 +96,7 @@ pub(super) const CODES: [(&str, RejectionCode); 11] = [
     ("bad_clock", RejectionCode::BadClock),
     ("clock_ahead", RejectionCode::ClockAhead),
     ("counter_regressed", RejectionCode::CounterRegressed),
+    ("unstorable", RejectionCode::Unstorable),
     ("forbidden", RejectionCode::Forbidden),
     ("other", RejectionCode::Other),
 ];

@@ -56,8 +56,8 @@ fn total() -> OneOfBuilder {
         .maximum(Some(MAX_TS));
     let text = ObjectBuilder::new()
         .schema_type(Type::String)
-        .pattern(Some("^[1-9][0-9]{15,18}$"))
-        .description(Some("An integer beyond 2^53, up to 2^63."));
+        .pattern(Some("^[1-9][0-9]{15,28}$"))
+        .description(Some("An integer beyond 2^53, up to 2^96."));
     OneOfBuilder::new().item(number).item(text)
 }
 

@@ -11,12 +11,13 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::entity::Operation;
+use crate::entity::{Operation, Remembered, origin::Origin};
 
 /// An integer column that remembers what was added since it was read.
 ///
 /// Under `#[crdt(counter)]`, `doc.views += 1` is one increment however stale `doc` is: what is saved is the step, not the
-/// sum. A counter made with [`Counter::new`] carries no step and means "make it so": the difference to what the row holds.
+/// sum. A counter made with [`Counter::new`] carries no step and means "make it so": the difference to what the row holds. So
+/// does one that was read from another row than the one it is saved to.
 ///
 /// ```
 /// use grove_crdt::Counter;
@@ -33,13 +34,19 @@ pub struct Counter {
     value: i64,
     /// The sum of the steps since the value was read; `None` when it was not read.
     moved: Option<i64>,
+    /// The row that it was read from.
+    origin: Option<Origin>,
 }
 
 impl Counter {
     /// A counter that is to hold `value`, whatever it held before.
     #[must_use]
     pub fn new(value: i64) -> Self {
-        Self { value, moved: None }
+        Self {
+            value,
+            moved: None,
+            origin: None,
+        }
     }
 
     /// The value, steps included.
@@ -48,8 +55,12 @@ impl Counter {
         self.value
     }
 
-    fn read(value: i64) -> Self {
-        Self { value, moved: Some(0) }
+    fn read(value: i64, origin: Option<Origin>) -> Self {
+        Self {
+            value,
+            moved: Some(0),
+            origin,
+        }
     }
 }
 
@@ -143,7 +154,7 @@ impl From<Counter> for Value {
 
 impl TryGetable for Counter {
     fn try_get_by<I: ColIdx>(row: &QueryResult, index: I) -> Result<Self, TryGetError> {
-        i64::try_get_by(row, index).map(Self::read)
+        i64::try_get_by(row, index).map(|value| Self::read(value, Origin::of(row, index)))
     }
 }
 
@@ -193,15 +204,23 @@ mod sealed {
     label = "`#[crdt(counter)]` takes a signed integer (`i8` to `i64`) or `grove_crdt::Counter`, and no `Option`; use `#[crdt(lww)]` for other types"
 )]
 pub trait CounterField: sealed::Sealed {
+    /// Whether the type remembers steps.
+    const REMEMBERS: bool;
+
     /// What the value remembers, if it remembers.
-    fn operation(&self) -> Option<Operation>;
+    fn remembered(&self) -> Option<Remembered>;
 }
 
 impl sealed::Sealed for Counter {}
 
 impl CounterField for Counter {
-    fn operation(&self) -> Option<Operation> {
-        self.moved.map(Operation::Increment)
+    const REMEMBERS: bool = true;
+
+    fn remembered(&self) -> Option<Remembered> {
+        Some(Remembered {
+            operation: Operation::Increment(self.moved?),
+            origin: self.origin,
+        })
     }
 }
 
@@ -210,7 +229,9 @@ macro_rules! plain_integers {
         impl sealed::Sealed for $integer {}
 
         impl CounterField for $integer {
-            fn operation(&self) -> Option<Operation> {
+            const REMEMBERS: bool = false;
+
+            fn remembered(&self) -> Option<Remembered> {
                 None
             }
         }
@@ -225,14 +246,15 @@ mod tests {
 
     #[test]
     fn only_a_value_that_was_read_remembers_steps() {
-        let mut read = Counter::read(10);
+        let mut read = Counter::read(10, None);
         read += 5;
         read -= 2;
         assert_eq!(read.get(), 13);
-        assert_eq!(read.operation(), Some(Operation::Increment(3)));
+        let remembered = read.remembered().unwrap();
+        assert_eq!(remembered.operation, Operation::Increment(3));
         let mut fresh = Counter::new(10);
         fresh += 5;
-        assert_eq!(fresh.operation(), None);
+        assert_eq!(fresh.remembered(), None);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::{any::TypeId, fmt};
 
 use sea_orm::{
-    EntityTrait, IdenStatic as _, Value,
+    DbErr, EntityTrait, IdenStatic as _, QueryResult, TryGetable, Value,
     sea_query::{ArrayType, ValueType},
 };
 use serde_json::Value as Json;
 
 use crate::{
-    entity::{CounterField, table::Role},
+    entity::{CounterField, origin::Origin, table::Role},
     types::Kind,
 };
 
@@ -22,8 +22,17 @@ pub trait CrdtEntity: EntityTrait {
     /// Every column of the entity, in the order of declaration.
     fn fields() -> Vec<Field<Self>>;
 
-    /// The operations that the set fields of `active` remember having been made since they were loaded.
-    fn operations(active: &Self::ActiveModel) -> Vec<(Self::Column, Operation)>;
+    /// What the fields that `active` sets remember since they were loaded.
+    fn remembered(active: &Self::ActiveModel) -> Vec<(Self::Column, Remembered)>;
+}
+
+/// What a value remembers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// What was done to it since it was loaded.
+    pub(crate) operation: Operation,
+    /// The row it was loaded from, if that is known.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// What a column type remembers of what was done to it since it was loaded.
@@ -50,7 +59,12 @@ pub struct Field<E: EntityTrait> {
     pub(super) role: Role,
     pub(super) value_type: ArrayType,
     pub(super) accepts: fn(&Value) -> bool,
+    pub(super) read: Read,
+    pub(super) remembers: bool,
 }
+
+/// Reads the value of a named column of a result.
+pub(super) type Read = fn(&QueryResult, &str) -> Result<Value, DbErr>;
 
 impl<E: EntityTrait> fmt::Debug for Field<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,45 +75,58 @@ impl<E: EntityTrait> fmt::Debug for Field<E> {
 }
 
 impl<E: EntityTrait> Field<E> {
-    fn new<T: ValueType + 'static>(column: E::Column, role: Role) -> Self {
+    fn new<T: ColumnValue>(column: E::Column, role: Role) -> Self {
         Self {
             column,
             role,
             value_type: T::array_type(),
             accepts: accepts::<T>,
+            read: |row, name| row.try_get_by::<T, _>(name).map(Into::into),
+            remembers: false,
         }
+    }
+
+    /// Says whether the column's type remembers steps.
+    #[must_use]
+    pub fn remembering(self, remembers: bool) -> Self {
+        Self { remembers, ..self }
     }
 
     /// A column of the primary key.
     #[must_use]
-    pub fn key<T: ValueType + 'static>(column: E::Column) -> Self {
+    pub fn key<T: ColumnValue>(column: E::Column) -> Self {
         Self::new::<T>(column, Role::Key)
     }
 
     /// A column under `#[crdt(lww)]`.
     #[must_use]
-    pub fn lww<T: ValueType + 'static>(column: E::Column) -> Self {
+    pub fn lww<T: ColumnValue>(column: E::Column) -> Self {
         Self::new::<T>(column, Role::Replicated(Kind::Lww))
     }
 
     /// A column under `#[crdt(counter)]`.
     #[must_use]
-    pub fn counter<T: ValueType + CounterField + 'static>(column: E::Column) -> Self {
-        Self::new::<T>(column, Role::Replicated(Kind::Counter))
+    pub fn counter<T: ColumnValue + CounterField>(column: E::Column) -> Self {
+        Self::new::<T>(column, Role::Replicated(Kind::Counter)).remembering(T::REMEMBERS)
     }
 
     /// A column under `#[crdt(set)]`.
     #[must_use]
-    pub fn set<T: ValueType + 'static>(column: E::Column) -> Self {
+    pub fn set<T: ColumnValue>(column: E::Column) -> Self {
         Self::new::<T>(column, Role::Replicated(Kind::Set))
     }
 
     /// A column without a tag: it stays on this node. A row that arrives new takes `default`.
     #[must_use]
-    pub fn local<T: ValueType + Into<Value> + 'static>(column: E::Column, default: fn() -> T) -> Self {
+    pub fn local<T: ColumnValue>(column: E::Column, default: fn() -> T) -> Self {
         Self::new::<T>(column, Role::Local(std::sync::Arc::new(move || default().into())))
     }
 }
+
+/// A type that a column of a SeaORM model can have.
+pub trait ColumnValue: ValueType + TryGetable + Into<Value> + 'static {}
+
+impl<T: ValueType + TryGetable + Into<Value> + 'static> ColumnValue for T {}
 
 /// Whether a value is one of a field's type.
 fn accepts<T: ValueType + 'static>(value: &Value) -> bool {

@@ -9,11 +9,14 @@ mod counter;
 mod field;
 pub(crate) mod key;
 mod or_set;
+mod origin;
 mod registry;
 mod table;
 
+pub(crate) use codec::{is_unreadable, null_of};
 pub use counter::{Counter, CounterField};
-pub use field::{CrdtEntity, Field, LocalDefault, Operation, SetStep};
+pub use field::{CrdtEntity, Field, LocalDefault, Operation, Remembered, SetStep};
 pub use or_set::{OrSet, SetElement, SetOperationFallback, SetProbe};
+pub(crate) use origin::note_relation;
 pub(crate) use registry::Registry;
 pub(crate) use table::{Column, Role, Row, Table};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
 use crate::{
-    entity::{Operation, SetStep},
+    entity::{Operation, Remembered, SetStep, origin::Origin},
     types::canonical,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 ///
 /// Under `#[crdt(set)]`, saving a set that was read adds and removes just what was added and removed here: an element that
 /// somebody else added meanwhile stays. Removing an element that was not there does nothing. A set made anew
-/// (`OrSet::from`, `collect`) means "make it so".
+/// (`OrSet::from`, `collect`) means "make it so", and so does one that was read from another row than the one it is saved to.
 ///
 /// ```
 /// use grove_crdt::OrSet;
@@ -37,6 +37,8 @@ pub struct OrSet<T> {
     elements: BTreeMap<String, (Json, T)>,
     /// The steps since the set was read; `None` when it was not read.
     steps: Option<Vec<SetStep>>,
+    /// The row that it was read from.
+    origin: Option<Origin>,
 }
 
 impl<T> OrSet<T> {
@@ -46,6 +48,7 @@ impl<T> OrSet<T> {
         Self {
             elements: BTreeMap::new(),
             steps: None,
+            origin: None,
         }
     }
 
@@ -70,8 +73,11 @@ impl<T> OrSet<T> {
         self.elements.values().map(|(json, _)| json.clone()).collect()
     }
 
-    fn operation(&self) -> Option<Operation> {
-        self.steps.clone().map(Operation::Elements)
+    fn remembered(&self) -> Option<Remembered> {
+        Some(Remembered {
+            operation: Operation::Elements(self.steps.clone()?),
+            origin: self.origin,
+        })
     }
 }
 
@@ -114,7 +120,11 @@ impl<T: DeserializeOwned> OrSet<T> {
             let element = T::deserialize(&json)?;
             elements.insert(canonical(&json), (json, element));
         }
-        Ok(Self { elements, steps: None })
+        Ok(Self {
+            elements,
+            steps: None,
+            origin: None,
+        })
     }
 }
 
@@ -193,6 +203,7 @@ impl<T: SetElement> TryGetable for OrSet<T> {
         let set = Self::from_json(json).map_err(|error| TryGetError::DbErr(sea_orm::DbErr::Json(error.to_string())))?;
         Ok(Self {
             steps: Some(Vec::new()),
+            origin: Origin::of(row, index),
             ..set
         })
     }
@@ -238,17 +249,23 @@ impl<T> IntoActiveValue<OrSet<T>> for OrSet<T> {
 pub struct SetProbe<'a, T>(pub &'a T);
 
 impl<T> SetProbe<'_, OrSet<T>> {
+    /// Whether the type remembers steps.
+    pub const REMEMBERS: bool = true;
+
     /// The steps made since the set was read.
     #[must_use]
-    pub fn operation(&self) -> Option<Operation> {
-        self.0.operation()
+    pub fn remembered(&self) -> Option<Remembered> {
+        self.0.remembered()
     }
 }
 
 /// See [`SetProbe`].
 pub trait SetOperationFallback {
+    /// The type does not remember.
+    const REMEMBERS: bool = false;
+
     /// Nothing: the type does not remember.
-    fn operation(&self) -> Option<Operation> {
+    fn remembered(&self) -> Option<Remembered> {
         None
     }
 }
@@ -279,14 +296,15 @@ mod tests {
             SetStep::Add(json!("c")),
             SetStep::Add(json!("b")),
         ];
-        assert_eq!(tags.operation(), Some(Operation::Elements(steps)));
+        assert_eq!(tags.remembered().unwrap().operation, Operation::Elements(steps));
     }
 
     #[test]
     fn a_set_made_anew_remembers_nothing() {
-        assert_eq!(OrSet::from(["a"]).operation(), None);
-        assert_eq!(SetProbe(&vec![1]).operation(), None);
-        assert!(SetProbe(&read(json!([]))).operation().is_some());
+        assert_eq!(OrSet::from(["a"]).remembered(), None);
+        assert_eq!(SetProbe(&vec![1]).remembered(), None);
+        const { assert!(SetProbe::<OrSet<String>>::REMEMBERS && !SetProbe::<Vec<i32>>::REMEMBERS) };
+        assert!(SetProbe(&read(json!([]))).remembered().is_some());
     }
 
     #[test]

@@ -1,6 +1,12 @@
 //! An entity without its type: what the layers below the public API work with.
 
-use std::{fmt, sync::Arc};
+use std::{
+    any::TypeId,
+    fmt,
+    ops::RangeInclusive,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 use sea_orm::{
     ColumnTrait, DbErr, FromQueryResult, IdenStatic, ModelTrait, QueryResult, QueryTrait, Value,
@@ -8,7 +14,12 @@ use sea_orm::{
 };
 
 use crate::{
-    entity::{CrdtEntity, codec, key},
+    entity::{
+        CrdtEntity,
+        codec::{self, UNREADABLE},
+        field::Read,
+        key, origin,
+    },
     error::Error,
     types::Kind,
 };
@@ -32,7 +43,10 @@ pub(crate) struct Column {
     pub name: String,
     pub role: Role,
     pub value_type: ArrayType,
+    /// Whether its type remembers steps, as `Counter` and `OrSet` do.
+    pub remembers: bool,
     accepts: fn(&Value) -> bool,
+    pub(super) read: Read,
     save_as: Box<dyn Fn(Expr) -> Expr + Send + Sync>,
 }
 
@@ -51,6 +65,16 @@ impl Column {
     /// Whether a value is one of the field's type.
     pub(crate) fn takes(&self, value: &Value) -> bool {
         (self.accepts)(value)
+    }
+
+    /// The values that a counter in this column can have.
+    pub(crate) fn counter_range(&self) -> RangeInclusive<i128> {
+        match self.value_type {
+            ArrayType::TinyInt => i8::MIN.into()..=i8::MAX.into(),
+            ArrayType::SmallInt => i16::MIN.into()..=i16::MAX.into(),
+            ArrayType::Int => i32::MIN.into()..=i32::MAX.into(),
+            _ => i64::MIN.into()..=i64::MAX.into(),
+        }
     }
 
     /// The value as an expression to write into the column.
@@ -118,7 +142,9 @@ impl Table {
                 name: field.column.as_str().to_owned(),
                 role: field.role,
                 value_type: field.value_type,
+                remembers: field.remembers,
                 accepts: field.accepts,
+                read: field.read,
                 save_as: {
                     let column = field.column;
                     Box::new(move |value| column.save_as(value))
@@ -128,7 +154,7 @@ impl Table {
         for column in &columns {
             check_column(&name, column)?;
         }
-        Ok(Self {
+        let table = Self {
             key: key::columns::<E>(&columns),
             schema: entity.schema_name().map(str::to_owned),
             columns,
@@ -138,7 +164,9 @@ impl Table {
                 Ok(order.iter().map(|column| model.get(*column)).collect())
             }),
             name,
-        })
+        };
+        origin::note(TypeId::of::<E>(), &table);
+        Ok(table)
     }
 
     /// SeaORM's own `SELECT` of every column.
@@ -146,9 +174,30 @@ impl Table {
         (self.select)()
     }
 
-    /// A row that [`select`](Self::select), or SeaORM's `RETURNING`, gave.
+    /// A row that [`select`](Self::select), or SeaORM's `RETURNING`, gave. A value that can't be read, but for the key's, is
+    /// [`UNREADABLE`].
+    ///
+    /// # Errors
+    ///
+    /// A column is missing, or the key can't be read.
     pub(crate) fn decode(&self, row: &QueryResult) -> Result<Row, DbErr> {
-        (self.decode)(row)
+        let error = match reading(|| (self.decode)(row)) {
+            Ok(values) => return Ok(values),
+            Err(error) => error,
+        };
+        let names = row.column_names();
+        if self.columns.iter().any(|column| !names.contains(&column.name)) {
+            return Err(error);
+        }
+        let values = self.columns.iter().map(|column| {
+            let value = reading(|| (column.read)(row, &column.name));
+            if column.is_key() {
+                value
+            } else {
+                Ok(value.unwrap_or(UNREADABLE))
+            }
+        });
+        values.collect()
     }
 
     pub(crate) fn column(&self, name: &str) -> Option<(usize, &Column)> {
@@ -191,6 +240,12 @@ impl fmt::Debug for Table {
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
+}
+
+/// Reads something of a result. Some drivers panic at a time that the type can't hold, such as PostgreSQL's `infinity`.
+fn reading<T>(read: impl FnOnce() -> Result<T, DbErr>) -> Result<T, DbErr> {
+    let result = panic::catch_unwind(AssertUnwindSafe(read));
+    result.unwrap_or_else(|_| Err(DbErr::Type("the value is beyond what its type can hold".into())))
 }
 
 fn check_column(table: &str, column: &Column) -> Result<(), Error> {

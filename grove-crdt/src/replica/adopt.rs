@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    entity::{Row, Table, key},
+    entity::{Row, Table, is_unreadable, key},
     error::Error,
     replica::{
         Core, Replica,
@@ -19,8 +19,8 @@ use crate::{
         core::{Ending, transact},
         effect::{Changed, FieldChange, Pending, field_value},
         lock::lock,
-        materialise::{Wanted, materialise},
         parking,
+        rows::{RowTarget, write_rows},
         shown::{self, Doubtful},
     },
     store::{
@@ -261,19 +261,16 @@ async fn record_rows(
         if parked.contains(&pk) {
             continue;
         }
+        if row.iter().any(is_unreadable) {
+            tracing::warn!(table = %table.name, pk, "a row is adopted without the columns that can't be read");
+        }
         let mut after = before.clone();
         if before.head().is_none() {
             after.adopted(birth_of(table, &row)?);
             report.adopted += 1;
             if !before.cells().is_empty() {
                 // What others did to it came before it, and shows now.
-                wanted.push(Wanted {
-                    pk: pk.clone(),
-                    record: after.clone(),
-                    fields: None,
-                    sets: None,
-                    waited: false,
-                });
+                wanted.push(RowTarget::whole(pk.clone(), after.clone()));
             }
         } else if let Some(pending) = what_differs(table, &pk, before, &row, &mut after, &shown)? {
             apply(table, &pk, &mut after, &pending, Some(&row), &at, &shown)?;
@@ -287,7 +284,7 @@ async fn record_rows(
         return Ok(false);
     }
     if !wanted.is_empty() {
-        let failed = materialise(core, tx, BTreeMap::from([(table.name.clone(), wanted)])).await?;
+        let failed = write_rows(core, tx, BTreeMap::from([(table.name.clone(), wanted)])).await?;
         parking::park(core, tx, &failed).await?;
     }
     let version = Numbering::after(taken, loaded.newest);
@@ -323,6 +320,9 @@ fn what_differs(
     }
     let mut changed = Changed::default();
     for (index, column, kind) in table.replicated() {
+        if is_unreadable(&row[index]) {
+            continue;
+        }
         let stands = field_value(table, row, index)?;
         let recorded = after.value(&column.name, kind).ok().flatten();
         let agrees =

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     replica::{session::Session, steps},
     store::{
-        shadow::{Births, Blind},
+        shadow::{Births, Blind, Written},
         version::Taken,
     },
 };
@@ -52,10 +52,11 @@ pub(super) async fn of(
 }
 
 impl Ahead {
-    /// Writes them, and returns whether the rows are recorded. If not, what was done to them has yet to be.
-    pub(super) async fn run(self, session: &Session, tx: &DatabaseTransaction) -> Result<bool, Error> {
+    /// Writes them, and returns which of the rows are recorded. What was done to the others has yet to be.
+    pub(super) async fn run(self, session: &Session, tx: &DatabaseTransaction) -> Result<Written, Error> {
         let count = self.births.len();
         let (written, taken) = self.births.write(tx).await?;
-        Ok(session.recorded(&self.table, self.at, count, written, taken))
+        session.recorded(&self.table, self.at, count, &written, taken);
+        Ok(written)
     }
 }

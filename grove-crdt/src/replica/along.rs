@@ -7,10 +7,11 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, Statement, Value
 
 use crate::{
     clock::Hlc,
-    entity::Table,
+    entity::{Row, Table},
     error::Error,
     replica::{
         announce::Announced,
+        begun::Begun,
         call::{Answer, Call},
         effect::Pending,
         session::Session,
@@ -28,6 +29,8 @@ pub(super) struct AlongWith {
     call: Call,
     table: Arc<Table>,
     key: Vec<Value>,
+    /// The row, if it is a new one.
+    born: Option<Row>,
     at: Hlc,
     taken: Taken,
 }
@@ -60,19 +63,22 @@ pub(super) async fn of(
     let taken = core.numbering.take(tx, Taken::Not).await?;
     let at = core.clock.tick(None);
     let blind = Blind::new(tx, &core.texts, &core.registry, &table, &at, taken);
+    let both = blind.along(steps, statement, returning)?;
+    let pending = rows.into_values().next();
     Ok(Some(AlongWith {
-        both: blind.along(steps, statement, returning)?,
+        both,
         call,
         table,
         key,
+        born: pending.filter(|pending| pending.born).and_then(|pending| pending.row),
         at,
         taken,
     }))
 }
 
 impl AlongWith {
-    /// Runs it, and returns whether the record is written. If not, what was done to the row has yet to be.
-    pub(super) async fn run(mut self, session: &Session, tx: &DatabaseTransaction) -> Result<(Answer, bool), DbErr> {
+    /// Runs it, and returns which cells of the record are written. What else was done to the row has yet to be.
+    pub(super) async fn run(mut self, session: &Session, tx: &DatabaseTransaction) -> Result<(Answer, Written), DbErr> {
         let cells = self.both.cells;
         let (answer, written) = if matches!(self.call, Call::Execute) {
             let (result, written) = self.both.execute(tx).await?;
@@ -84,10 +90,12 @@ impl AlongWith {
         if written != Written::None {
             self.taken.is_written();
         }
-        let is_recorded = session.recorded(&self.table, self.at, cells, written, self.taken);
-        if is_recorded {
-            session.log().overtake_announced(&self.table, &self.key);
+        session.recorded(&self.table, self.at, cells, &written, self.taken);
+        if written == Written::All {
+            let mut log = session.log();
+            log.overtake_announced(&self.table, &self.key);
+            log.begun = Begun::new(self.table, self.born.into_iter().collect());
         }
-        Ok((answer, is_recorded))
+        Ok((answer, written))
     }
 }

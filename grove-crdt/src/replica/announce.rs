@@ -13,7 +13,7 @@ use sea_orm::{
 use serde_json::Value as Json;
 
 use crate::{
-    entity::{Column, CrdtEntity, Operation, Row, SetStep, Table, key},
+    entity::{Column, CrdtEntity, Operation, Remembered, Row, SetStep, Table, key},
     error::Error,
     replica::{
         call::Answer,
@@ -23,7 +23,7 @@ use crate::{
         made_keys::last_id,
         session::Session,
     },
-    store::{catalog::Action, row},
+    store::row,
     types::{Kind, canonical, exact_i64, i64_json},
 };
 
@@ -59,6 +59,13 @@ impl Announced {
             stale: false,
             compared: false,
         }
+    }
+
+    /// Whether it has been made ready to give a column this value, in a row that was not written since.
+    pub(super) fn has_made(&self, table: &Table, column: usize, value: &Value) -> bool {
+        let is_given = matches!(&self.deed, Deed::Update(changed) if changed.fields.contains_key(&column));
+        let mut values = self.statement.values.iter().flat_map(|values| &values.0);
+        is_given && !self.stale && self.table.name == table.name && values.any(|bound| bound == value)
     }
 
     /// The same write of a table where what it does shows only in its rows: it is captured by comparing them.
@@ -161,6 +168,31 @@ impl Announced {
             what,
         }))
     }
+
+    /// What the statement did that has failed, although it had written its row.
+    pub(crate) fn effect_of_failed(self) -> Result<Option<Effect>, Error> {
+        if self.is_local() {
+            return Ok(None);
+        }
+        let key = self.key.ok_or_else(|| Error::Uncapturable {
+            what: format!(
+                "an insert of `{}` whose key the database makes, which failed after it had written its row",
+                self.table.name
+            ),
+            instead: "roll back, or give the key".into(),
+        })?;
+        let what = match self.deed {
+            Deed::Insert(_) => What::Born(None),
+            Deed::Update(changed) => What::Changed(changed),
+            Deed::Delete => What::Died,
+        };
+        Ok(Some(Effect {
+            pk: key::of_values(&self.table, &key)?,
+            table: self.table,
+            key,
+            what,
+        }))
+    }
 }
 
 /// To be called from `before_save`: announces an insert or update. `#[derive(Crdt)]` does so itself unless told
@@ -181,12 +213,12 @@ where
     let Some((table, session)) = whom_to_tell::<A::Entity, C>(db)? else {
         return Ok(active);
     };
-    let operations = <A::Entity as CrdtEntity>::operations(&active);
-    // Those of an update that remember their steps are made anew from what the row holds.
-    let made_anew = |name: &str| !insert && session.is_some() && is_among(&operations, name);
+    let remembered = <A::Entity as CrdtEntity>::remembered(&active);
+    // Those of an update that remember their steps are in order, or made anew from what the row holds.
+    let made_anew = |name: &str| !insert && session.is_some() && is_among(&remembered, name);
     order_sets(&table, &mut active, made_anew);
     let Some(session) = session else {
-        if !insert && !operations.is_empty() {
+        if !insert && !remembered.is_empty() {
             return Err(Error::Uncapturable {
                 what: format!(
                     "an update of `{}` through SeaORM's trait method, outside a transaction, with a counter or set that remembers its steps,",
@@ -221,7 +253,7 @@ where
         session.log().announced.push(announced);
         return Ok(active);
     }
-    announce_update(&table, &session, &mut active, operations, db).await?;
+    announce_update(&table, &session, &mut active, remembered, db).await?;
     Ok(active)
 }
 
@@ -258,10 +290,7 @@ where
         return Ok(active);
     };
     let catalog = session.core.catalog(db).await?;
-    let acts = catalog.must_compare(&table.name)
-        || catalog
-            .children_of(&table.name)
-            .any(|key| key.on_delete != Action::Refuse);
+    let acts = catalog.must_compare(&table.name) || catalog.children_of(&table.name).any(|key| key.on_delete.acts());
     let key = key_values(&table, &active);
     // A delete that takes other rows along is captured by comparing rows, like one that nobody announced.
     if let Some(key) = key
@@ -322,9 +351,9 @@ fn column_named<A: ActiveModelTrait>(name: &str) -> Option<<A::Entity as EntityT
     <A::Entity as EntityTrait>::Column::iter().find(|column| column.as_str() == name)
 }
 
-/// Whether there is an operation on a column.
-fn is_among<C: IdenStatic>(operations: &[(C, Operation)], name: &str) -> bool {
-    operations.iter().any(|(column, _)| column.as_str() == name)
+/// Whether a column's value remembers something.
+fn is_among<C: IdenStatic>(remembered: &[(C, Remembered)], name: &str) -> bool {
+    remembered.iter().any(|(column, _)| column.as_str() == name)
 }
 
 /// Puts sets that are about to be written in canonical order, so that the column reads the same on every node; but for those
@@ -355,7 +384,7 @@ async fn announce_update<A, C>(
     table: &Arc<Table>,
     session: &Session,
     active: &mut A,
-    operations: Vec<(<A::Entity as EntityTrait>::Column, Operation)>,
+    remembered: Vec<(<A::Entity as EntityTrait>::Column, Remembered)>,
     db: &C,
 ) -> Result<(), DbErr>
 where
@@ -367,13 +396,13 @@ where
     };
     let (backend, catalog) = (db.get_database_backend(), session.core.catalog(db).await?);
     let (mut fields, mut given) = (BTreeMap::new(), BTreeMap::new());
-    let mut any = false;
+    let (mut any, mut is_compared) = (false, catalog.must_compare(&table.name));
     for column in <A::Entity as EntityTrait>::Column::iter() {
         let Some((index, field)) = table.column(column.as_str()) else {
             continue;
         };
         // What remembers steps is set; to look at a large set takes long.
-        let is_set = is_among(&operations, &field.name) || matches!(active.get(column), ActiveValue::Set(_));
+        let is_set = is_among(&remembered, &field.name) || matches!(active.get(column), ActiveValue::Set(_));
         let is_set = is_set && !field.is_key();
         any |= is_set;
         match field.kind() {
@@ -391,13 +420,10 @@ where
             }
             _ => {}
         }
-        let cascades = |key: &&crate::store::catalog::ForeignKey| {
-            key.on_update != Action::Refuse && key.parent_columns.contains(&field.name)
-        };
-        if is_set && catalog.children_of(&table.name).any(|key| cascades(&key)) {
-            // Captured by comparing rows: the statement changes others behind it.
-            return Ok(());
-        }
+        let cascades =
+            |key: &&crate::store::catalog::ForeignKey| key.on_update.acts() && key.parent_columns.contains(&field.name);
+        // The statement changes other rows behind it.
+        is_compared |= is_set && catalog.children_of(&table.name).any(|key| cascades(&key));
     }
     if !any {
         // SeaORM sends no statement when nothing is set.
@@ -409,22 +435,23 @@ where
         ..Changed::default()
     };
     if changed.fields.values().any(|change| *change == FieldChange::MadeSo) {
-        catch_up(table, &key, active, operations, &mut changed, db).await?;
+        catch_up(table, &key, active, remembered, &mut changed, db).await?;
     }
     let update = A::Entity::update(active.clone()).validate()?;
     let statement = update.build(backend);
     let announced = Announced::new(statement, table.clone(), key, Deed::Update(changed));
-    let announced = announced.compared(catalog.must_compare(&table.name));
+    let announced = announced.compared(is_compared);
     session.log().announced.push(announced);
     Ok(())
 }
 
-/// Reads the row under lock and applies the remembered operations to what it holds now.
+/// Reads the row under lock and applies the operations that are remembered of it to what it holds now. What is remembered of
+/// another row is left as it is: the field is to become what that one holds.
 async fn catch_up<A, C>(
     table: &Table,
     key: &[Value],
     active: &mut A,
-    operations: Vec<(<A::Entity as EntityTrait>::Column, Operation)>,
+    remembered: Vec<(<A::Entity as EntityTrait>::Column, Remembered)>,
     changed: &mut Changed,
     db: &C,
 ) -> Result<(), DbErr>
@@ -437,10 +464,13 @@ where
         // The update will match nothing.
         return Ok(());
     };
-    for (column, operation) in operations {
+    for (column, Remembered { operation, origin }) in remembered {
         let Some((index, field)) = table.column(column.as_str()) else {
             continue;
         };
+        if origin.is_some_and(|origin| origin.is_not(table, &row)) {
+            continue;
+        }
         let now = field_value(table, &row, index)?;
         let (value, change) = match operation {
             Operation::Increment(by) => {

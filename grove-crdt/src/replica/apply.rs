@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use crate::{
     clock::Hlc,
-    entity::{Row, SetStep, Table},
+    entity::{Row, SetStep, Table, is_unreadable},
     error::Error,
     replica::effect::{Changed, FieldChange, Pending, elements, field_value, steps_between},
     store::inexact::Inexact,
@@ -56,6 +56,7 @@ pub(crate) fn apply(
 pub(crate) fn birth_of(table: &Table, row: &[Value]) -> Result<Birth, Error> {
     table
         .replicated()
+        .filter(|(column, ..)| !is_unreadable(&row[*column]))
         .map(|(column, field, kind)| {
             let value = field_value(table, row, column)?;
             Ok((field.name.as_str().into(), BirthValue { kind, value }))
@@ -104,7 +105,11 @@ impl Target<'_> {
                 .before
                 .as_ref()
                 .filter(|_| !changed.not_before.contains(&column));
-            let mut value = field_value(self.table, before.unwrap_or(row), column)?;
+            let known = before.unwrap_or(row);
+            if is_unreadable(&known[column]) {
+                continue;
+            }
+            let mut value = field_value(self.table, known, column)?;
             match changed.fields.get(&column) {
                 Some(FieldChange::Moved(by)) if before.is_none() => {
                     let was = exact_i64(&value).and_then(|after| after.checked_sub(*by));
@@ -141,8 +146,10 @@ impl Target<'_> {
             // What the column shows of a value was written back.
             return Ok(());
         }
+        // What can't be read tells nothing of what it was.
+        let before = before.filter(|before| !is_unreadable(&before[column]));
         match (change, row) {
-            (FieldChange::Moved(by), _) => self.increment(record, column, *by)?,
+            (FieldChange::Moved(by), _) => self.increment(record, column, (*by).into())?,
             (FieldChange::Steps(steps), _) => self.take_steps(record, field, steps),
             (FieldChange::Assigned | FieldChange::MadeSo, None) => {}
             (FieldChange::Assigned, Some(row)) => {
@@ -153,52 +160,60 @@ impl Target<'_> {
                     record.assign(field, self.at, value);
                 }
             }
-            (FieldChange::MadeSo, Some(row)) => {
+            (FieldChange::MadeSo, Some(row)) if kind == Kind::Set => {
                 let now = field_value(self.table, row, column)?;
-                let was = self.value_before(record, column, kind, before)?;
-                if kind == Kind::Set {
-                    let steps = steps_between(
-                        &elements(self.table, column, &was)?,
-                        &elements(self.table, column, &now)?,
-                    );
-                    self.take_steps(record, field, &steps);
-                } else {
-                    let was = exact_i64(&was).unwrap_or_default();
-                    let by = exact_i64(&now).and_then(|now| now.checked_sub(was));
-                    self.increment(record, column, by.ok_or_else(|| self.overflow(field))?)?;
-                }
+                // What the writer could see, which of a parked row is not what its record says.
+                let was = match before {
+                    Some(before) => field_value(self.table, before, column)?,
+                    None => record.value(field, kind).ok().flatten().unwrap_or_default(),
+                };
+                let steps = steps_between(
+                    &elements(self.table, column, &was)?,
+                    &elements(self.table, column, &now)?,
+                );
+                self.take_steps(record, field, &steps);
+            }
+            (FieldChange::MadeSo, Some(row)) => {
+                let value = |row| field_value(self.table, row, column);
+                let number = |value: Json| exact_i64(&value).map_or(0, i128::from);
+                let was = match before {
+                    Some(before) => number(value(before)?),
+                    None => record.sum(field),
+                };
+                self.increment(record, column, number(value(row)?) - was)?;
             }
         }
         Ok(())
     }
 
-    /// What a counter or set held before it was made to be something: what the writer could see, which of a parked row is
-    /// not what its record says.
-    fn value_before(&self, record: &Record, column: usize, kind: Kind, before: Option<&Row>) -> Result<Json, Error> {
-        let field = &self.table.columns[column].name;
-        match before {
-            Some(before) => field_value(self.table, before, column),
-            None => Ok(record
-                .value(field, kind)
-                .map_err(|_| self.overflow(field))?
-                .unwrap_or(Json::Null)),
-        }
-    }
-
-    fn increment(&self, record: &mut Record, column: usize, by: i64) -> Result<(), Error> {
+    /// Moves a counter. One that its nodes have counted out of its range together takes steps towards the range, until it is
+    /// back.
+    fn increment(&self, record: &mut Record, column: usize, by: i128) -> Result<(), Error> {
         let column = &self.table.columns[column];
         if by == 0 {
             return Ok(());
         }
+        let range = column.counter_range();
+        let beyond = |value: i128| (range.start() - value).max(value - range.end()).max(0);
+        let before = record.sum(&column.name);
+        let after = before + by;
         record
             .increment(&column.name, self.at, by)
             .ok_or_else(|| self.overflow(&column.name))?;
-        let value = record.value(&column.name, Kind::Counter);
-        let value = value.map_err(|_| self.overflow(&column.name))?.unwrap_or_default();
-        column
-            .decode(&value)
-            .map_err(|detail| self.table.value_error(&column.name, detail))?;
-        Ok(())
+        if beyond(after) == 0 || beyond(after) < beyond(before) {
+            return Ok(());
+        }
+        let (low, high) = (range.start(), range.end());
+        let refused = |detail| Err(self.table.value_error(&column.name, detail));
+        if beyond(before) > 0 {
+            return refused(format!(
+                "nodes have together counted to {before}, out of the range of {low} to {high}: until it is back, only steps towards the range are taken"
+            ));
+        }
+        match i64::try_from(after) {
+            Ok(after) => refused(format!("{after} is out of the range of {low} to {high}")),
+            Err(_) => Err(self.overflow(&column.name)),
+        }
     }
 
     /// The last step on an element decides; all have one clock value.

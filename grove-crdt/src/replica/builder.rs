@@ -1,8 +1,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, TransactionOptions, TransactionTrait as _,
-};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbBackend, TransactionOptions};
 
 use crate::{
     clock::{Clock, Hlc, NodeId, SystemClock, WallClock},
@@ -18,6 +16,7 @@ use crate::{
         upgrade,
     },
     store::{
+        begin::begin,
         catalog::{self, Catalog},
         dialect, driver, identity, inexact, parked, schema,
         server::Server,
@@ -145,7 +144,7 @@ impl ReplicaBuilder {
             ..TransactionOptions::default()
         };
         let options = dialect::transaction(db.get_database_backend(), options);
-        let tx = db.begin_with_options(options).await?;
+        let (tx, ()) = begin(&db, options, ()).await?;
         let opened = match prepare(&tx, &mut registry, &catalog, claim).await {
             Ok(opened) => opened,
             Err(error) => {
@@ -200,7 +199,7 @@ impl ReplicaBuilder {
 /// every table that is created ends one.
 async fn create_tables(db: &DatabaseConnection, server: Server, registry: &Registry) -> Result<Catalog, Error> {
     let options = dialect::transaction(db.get_database_backend(), TransactionOptions::default());
-    let tx = db.begin_with_options(options).await?;
+    let (tx, ()) = begin(db, options, ()).await?;
     let created = async {
         dialect::open_alone(&tx).await?;
         let catalog = Catalog::load(&tx).await?;

@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions, TransactionTrait as _,
-};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{
@@ -21,6 +19,7 @@ use crate::{
         parsed::ParsedWrites, session::Session, shelf::Shelves,
     },
     store::{
+        begin::begin,
         catalog::Catalog,
         dialect,
         ended::Doubt,
@@ -201,10 +200,7 @@ impl Core {
         let queue = dialect::has_one_writer(backend) && !read_only;
         let turn = if queue { Some(self.turn().await?) } else { None };
         self.doubt.settle(&self.db).await;
-        let tx = self
-            .db
-            .begin_with_options(dialect::transaction(backend, options))
-            .await?;
+        let (tx, turn) = begin(&self.db, dialect::transaction(backend, options), turn).await?;
         if let Some(setting) = dialect::set_up_transaction(self.server) {
             tx.execute_unprepared(setting).await?;
         }

@@ -9,7 +9,7 @@ use sea_orm::Value;
 use serde_json::Value as Json;
 
 use crate::{
-    entity::{Row, SetStep, Table, codec},
+    entity::{Row, SetStep, Table, codec, is_unreadable},
     error::Error,
     types::{Kind, canonical, exact_i64, is_same},
 };
@@ -153,9 +153,14 @@ impl Changed {
     }
 }
 
-/// The JSON form of a field's value in a row. A set is in canonical order; its null is the empty set.
+/// The JSON form of a field's value in a row. A set is in canonical order; its null is the empty set, and so is that of JSON.
 pub(crate) fn field_value(table: &Table, row: &[Value], column: usize) -> Result<Json, Error> {
     let field = &table.columns[column];
+    if let (Some(Kind::Set), Value::Json(Some(json))) = (field.kind(), &row[column])
+        && json.is_null()
+    {
+        return Ok(Json::Array(Vec::new()));
+    }
     let json = codec::encode(&row[column]).map_err(|detail| table.value_error(&field.name, detail))?;
     match field.kind() {
         Some(Kind::Set) => Ok(Json::Array(elements(table, column, &json)?.into_values().collect())),
@@ -187,6 +192,18 @@ pub(crate) fn difference(
 ) -> Result<Option<Changed>, Error> {
     let mut fields = BTreeMap::new();
     for (column, _, kind) in table.replicated().filter(|(column, ..)| may_differ(*column)) {
+        if is_unreadable(&before[column]) {
+            // Nobody can tell what it was: what can be read now has been written.
+            if !is_unreadable(&after[column]) {
+                let change = if kind == Kind::Lww {
+                    FieldChange::Assigned
+                } else {
+                    FieldChange::MadeSo
+                };
+                fields.insert(column, change);
+            }
+            continue;
+        }
         let old = field_value(table, &before, column)?;
         let new = field_value(table, &after, column)?;
         if is_same(&old, &new) {

@@ -103,7 +103,7 @@ impl Cascade<'_> {
     ) -> BoxFuture<'b, Result<(), Error>> {
         async move {
             for key in self.catalog.children_of(parents.table()) {
-                if key.on_delete == Action::Refuse {
+                if !key.on_delete.acts() {
                     continue;
                 }
                 let Some(table) = self.registry.get(&key.child) else {
@@ -240,5 +240,5 @@ impl Cascade<'_> {
 
 fn acts_on_update(key: &ForeignKey, columns: &[String]) -> bool {
     let mut names = key.parent_columns.iter();
-    key.on_update != Action::Refuse && names.any(|c| columns.iter().any(|u| u.eq_ignore_ascii_case(c)))
+    key.on_update.acts() && names.any(|c| columns.iter().any(|u| u.eq_ignore_ascii_case(c)))
 }

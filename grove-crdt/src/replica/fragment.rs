@@ -4,7 +4,10 @@ use std::{fmt::Write as _, ops::Range};
 
 use sea_orm::{DbBackend, Value};
 
-use crate::{replica::statement::Write, store::dialect};
+use crate::{
+    replica::statement::Write,
+    store::dialect::{self, TUPLES_IN_LIST},
+};
 
 /// Stand around the number of a value in a query that is being put together. They are no characters of any text.
 const MARKS: [char; 2] = ['\u{FDD0}', '\u{FDD1}'];
@@ -99,6 +102,11 @@ impl<'a> Fragments<'a> {
         match self.backend {
             // It takes no list of tuples, but a table of them.
             DbBackend::Sqlite => format!("({list}) IN (VALUES {})", tuples.join(", ")),
+            DbBackend::MySql if tuples.len() > TUPLES_IN_LIST => {
+                let lists = tuples.chunks(TUPLES_IN_LIST);
+                let lists = lists.map(|tuples| format!("({list}) IN ({})", tuples.join(", ")));
+                format!("({})", lists.collect::<Vec<_>>().join(" OR "))
+            }
             _ => format!("({list}) IN ({})", tuples.join(", ")),
         }
     }
@@ -166,6 +174,18 @@ mod tests {
             assert_eq!(sql, expected);
             assert_eq!(values, [2.into(), "one".into(), 2.into()]);
         }
+    }
+
+    /// MariaDB planned a long list for seconds, and then read and locked the whole table.
+    #[test]
+    fn on_mysql_a_list_of_tuples_is_not_long() {
+        let keys: Vec<Vec<Value>> = (0..450).map(|n| vec![n.into(), n.into()]).collect();
+        let columns = ["a".to_owned(), "b".to_owned()];
+        let mut fragments = Fragments::new(DbBackend::MySql);
+        let text = fragments.among("t", &columns, &keys);
+        let (text, values) = fragments.finish(&text);
+        let lists: Vec<_> = text.split(" OR ").map(|list| list.matches("(?, ?)").count()).collect();
+        assert_eq!((lists, values.len()), (vec![200, 200, 50], 900));
     }
 
     #[test]

@@ -53,22 +53,12 @@ impl<'a> Rows<'a> {
         write: &'a Write<'a>,
         insert: &'a ast::Insert,
     ) -> Self {
-        let last = |name: &ast::ObjectName| Some(name.0.last()?.as_ident()?.value.clone());
-        let columns = if !insert.assignments.is_empty() {
-            assigned_columns(&insert.assignments)
-        } else if insert.columns.is_empty() {
-            let mut columns = catalog.insertable(&table.name);
-            columns.truncate(width(insert).unwrap_or(columns.len()));
-            columns
-        } else {
-            insert.columns.iter().filter_map(last).collect()
-        };
         Self {
             tx,
             table,
             write,
             insert,
-            columns,
+            columns: inserted_columns(table, catalog, insert),
         }
     }
 
@@ -292,6 +282,20 @@ impl<'a> Rows<'a> {
         } else {
             " LOCK IN SHARE MODE"
         }
+    }
+}
+
+/// The columns that an insert gives, in the order of their values.
+pub(super) fn inserted_columns(table: &Table, catalog: &Catalog, insert: &ast::Insert) -> Vec<String> {
+    let last = |name: &ast::ObjectName| Some(name.0.last()?.as_ident()?.value.clone());
+    if !insert.assignments.is_empty() {
+        assigned_columns(&insert.assignments)
+    } else if insert.columns.is_empty() {
+        let mut columns = catalog.insertable(&table.name);
+        columns.truncate(width(insert).unwrap_or(columns.len()));
+        columns
+    } else {
+        insert.columns.iter().filter_map(last).collect()
     }
 }
 

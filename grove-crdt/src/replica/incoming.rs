@@ -10,7 +10,7 @@ use crate::{
         judge::{Judged, judge},
         merge::MergeReport,
     },
-    store::shadow::{Content, Stored},
+    store::shadow::{Content, Part, Stored},
     types::{self, CellKey, Kind, Record},
 };
 
@@ -43,6 +43,45 @@ pub(super) struct Page<'a> {
     pub changes: &'a [Change],
     /// Names the replica it came from, so that it is not sent back there. Empty when that is not known.
     pub from: &'a str,
+}
+
+/// The changes of one record that are taken as they came, by their places.
+pub(super) struct Sent<'a> {
+    from: &'a str,
+    changes: Vec<(Option<&'a CellKey>, &'a types::Change)>,
+}
+
+impl<'a> Sent<'a> {
+    pub(super) fn of(page: Page<'a>, changes: &'a [Incoming]) -> Self {
+        let unaltered = changes.iter().filter(|incoming| incoming.altered.is_none());
+        let placed = unaltered.map(|incoming| match &incoming.change {
+            types::Change::Head(_) => (None, &incoming.change),
+            types::Change::Cell(key, _) => (Some(key), &incoming.change),
+        });
+        // Where it came from is not known: nothing is looked up.
+        let mut changes: Vec<_> = placed.filter(|_| !page.from.is_empty()).collect();
+        changes.sort_by_key(|(place, _)| *place);
+        Self {
+            from: page.from,
+            changes,
+        }
+    }
+
+    /// The peer that sent a part of the record as it is now.
+    pub(super) fn by(&self, part: Part<'_>) -> Option<String> {
+        let place = match part {
+            Part::Head(_) => None,
+            Part::Cell(key, _) => Some(key),
+        };
+        let first = self.changes.partition_point(|(other, _)| *other < place);
+        let mut here = self.changes[first..].iter().take_while(|(other, _)| *other == place);
+        let is_same = |(_, change): &(_, &types::Change)| match (change, part) {
+            (types::Change::Head(theirs), Part::Head(mine)) => theirs == mine,
+            (types::Change::Cell(_, theirs), Part::Cell(_, mine)) => theirs == mine,
+            _ => false,
+        };
+        here.any(is_same).then(|| self.from.to_owned())
+    }
 }
 
 /// Judges a change, and asks the hooks about it. `None` when it is not to be merged, and the report says why.

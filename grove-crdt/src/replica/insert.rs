@@ -58,6 +58,7 @@ pub(super) async fn before(
         }
     }
     watch.count = Count::of_insert(&rows, upsert_assignments(insert).is_some(), keys.len(), watched);
+    watch.in_order = rows.count().is_some();
     watch.foretold = rows.foretold(catalog);
     watch.keys(table, keys);
     Ok(())
@@ -86,7 +87,8 @@ fn check(insert: &ast::Insert, table: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn upsert_assignments(insert: &ast::Insert) -> Option<&[ast::Assignment]> {
+/// What an insert assigns to the rows that are there already.
+pub(super) fn upsert_assignments(insert: &ast::Insert) -> Option<&[ast::Assignment]> {
     match &insert.on {
         Some(ast::OnInsert::OnConflict(conflict)) => match &conflict.action {
             ast::OnConflictAction::DoUpdate(update) => Some(&update.assignments),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sea_orm::{ConnectionTrait, PrimaryKeyTrait, sea_query::IntoValueTuple};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, PrimaryKeyTrait, sea_query::IntoValueTuple};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -10,9 +10,9 @@ use crate::{
     clock::{Hlc, NodeId},
     entity::{CrdtEntity, Table, key},
     error::Error,
-    replica::Core,
+    replica::{Core, session::Session},
     store::shadow,
-    types::{Kind, Record, State},
+    types::{Kind, Record, State, u128_json},
 };
 
 /// The state of one record. `Display` is for people, `Serialize` for programs.
@@ -70,10 +70,16 @@ pub struct FieldState {
 pub struct CounterPart {
     /// The node; `~` for what was there before replication.
     pub node: NodeId,
-    /// What it added.
-    pub inc: u64,
-    /// What it took away.
-    pub dec: u64,
+    /// What it added; as JSON, beyond 2^53 a string of digits.
+    #[serde(serialize_with = "exact")]
+    pub inc: u128,
+    /// What it took away; likewise.
+    #[serde(serialize_with = "exact")]
+    pub dec: u128,
+}
+
+fn exact<S: serde::Serializer>(total: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    u128_json(*total).serialize(serializer)
 }
 
 pub(super) async fn inspect<E: CrdtEntity, C: ConnectionTrait>(
@@ -81,12 +87,38 @@ pub(super) async fn inspect<E: CrdtEntity, C: ConnectionTrait>(
     conn: &C,
     key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType,
 ) -> Result<Inspection, Error> {
-    let table = core.registry.require(E::default().table_name())?;
-    let values: Vec<_> = key.into_value_tuple().into_iter().collect();
-    let pk = key::of_values(table, &values)?;
-    let mut loaded = shadow::read(conn, &core.registry, table, std::slice::from_ref(&pk)).await?;
-    let record = loaded.records.remove(&pk).unwrap_or_default();
+    let (table, pk) = place::<E>(core, key)?;
+    let record = stored(core, conn, table, &pk).await?;
     Ok(describe(table, pk, &record))
+}
+
+/// As it will be once a transaction is committed. Nothing is written.
+pub(super) async fn inspect_within<E: CrdtEntity>(
+    session: &Session,
+    tx: &DatabaseTransaction,
+    key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType,
+) -> Result<Inspection, Error> {
+    let core = &session.core;
+    let (table, pk) = place::<E>(core, key)?;
+    let record = match session.preview(tx, table, &pk).await? {
+        Some(record) => record,
+        None => stored(core, tx, table, &pk).await?,
+    };
+    Ok(describe(table, pk, &record))
+}
+
+fn place<E: CrdtEntity>(
+    core: &Core,
+    key: <E::PrimaryKey as PrimaryKeyTrait>::ValueType,
+) -> Result<(&Table, String), Error> {
+    let table: &Table = core.registry.require(E::default().table_name())?;
+    let values: Vec<_> = key.into_value_tuple().into_iter().collect();
+    Ok((table, key::of_values(table, &values)?))
+}
+
+async fn stored<C: ConnectionTrait>(core: &Core, conn: &C, table: &Table, pk: &str) -> Result<Record, Error> {
+    let mut loaded = shadow::read(conn, &core.registry, table, &[pk.to_owned()]).await?;
+    Ok(loaded.records.remove(pk).unwrap_or_default())
 }
 
 fn describe(table: &Table, pk: String, record: &Record) -> Inspection {

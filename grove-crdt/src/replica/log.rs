@@ -1,6 +1,6 @@
 //! What a transaction has done that may have to be recorded.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use sea_orm::{Statement, Value};
 
@@ -8,16 +8,17 @@ use crate::{
     clock::Hlc,
     entity::Table,
     error::Error,
-    replica::{announce::Announced, effect::Effect},
+    replica::{announce::Announced, begun::Begun, collected::Collected, effect::Effect},
     store::version::Taken,
 };
 
-/// The effects so far.
+/// What it has done so far.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    pub effects: Vec<Effect>,
-    /// How many of the effects are in the shadow already.
-    pub flushed: usize,
+    /// What is to be written to the shadow.
+    pub effects: Collected,
+    /// What is there already, of rows that the transaction has inserted.
+    pub(super) begun: Begun,
     /// The version this transaction writes under, once it has written.
     pub version: Taken,
     /// The replicated tables that it has written.
@@ -45,12 +46,15 @@ pub(crate) struct Log {
 pub(crate) struct Mark {
     pub(super) id: u64,
     pub(super) effects: usize,
-    pub(super) flushed: usize,
-    pub(super) version: Taken,
     pub(super) poison: Option<String>,
 }
 
 impl Log {
+    /// Whether this statement was announced.
+    pub(super) fn has_announced(&self, statement: &Statement) -> bool {
+        self.announced.iter().any(|announced| announced.is(statement))
+    }
+
     /// The newest announcement of this statement; an older one may be of a write that was never sent.
     pub(super) fn take_announced(&mut self, statement: &Statement) -> Result<Option<Announced>, Error> {
         let Some(place) = self.announced.iter().rposition(|a| a.is(statement)) else {
@@ -80,28 +84,21 @@ impl Log {
         self.spoilt.get_or_insert_with(|| why.to_owned());
     }
 
-    /// The effects that are not in the shadow yet. They stay in the log while a savepoint may bring some of them back.
-    pub(crate) fn unflushed(&mut self) -> Vec<Effect> {
-        if self.savepoints.is_empty() {
-            self.effects.split_off(self.flushed)
-        } else {
-            self.effects[self.flushed..].to_vec()
-        }
+    /// Takes what is to be written: the effects, what is written of their rows already, the version, and the clock value of a
+    /// blind write that has left something.
+    pub(super) fn take(&mut self) -> (Collected, Begun, Taken, Option<Hlc>) {
+        let effects = mem::take(&mut self.effects);
+        (effects, mem::take(&mut self.begun), self.version, self.left_at.take())
     }
 
-    /// Notes that all effects are in the shadow, and under which version something was written there.
-    pub(crate) fn is_flushed(&mut self, tables: BTreeSet<String>, version: Option<Taken>) {
-        self.flushed = self.effects.len();
+    /// The same for one row, which stays.
+    pub(super) fn on(&self, table: &Table, pk: &str) -> Result<(Vec<Effect>, Begun, Taken), Error> {
+        Ok((self.effects.on(table, pk)?, self.begun.only(table, pk), self.version))
+    }
+
+    /// Notes the tables that were written, and under which version something was written to their shadows.
+    pub(super) fn is_recorded(&mut self, tables: BTreeSet<String>, version: Option<Taken>) {
         self.version = version.unwrap_or(self.version);
         self.changed.extend(tables);
-        self.forget_flushed();
-    }
-
-    /// Drops effects that are written and that no savepoint can bring back.
-    pub(super) fn forget_flushed(&mut self) {
-        if self.savepoints.is_empty() {
-            self.effects.drain(..self.flushed);
-            self.flushed = 0;
-        }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         given::{Given, Rows, is_integer, number_for},
         statement::refusal,
     },
-    store::{query_text, row},
+    store::{failed::Left, query_text, row},
 };
 
 /// An insert without keys.
@@ -75,6 +75,17 @@ impl MadeKeys {
             Answer::Executed(result) => self.counted(tx, result).await,
             Answer::One(_) if self.rows != Some(1) => Err(self.unknown()),
             Answer::One(_) | Answer::All(_) => self.returned(answer),
+        }
+    }
+
+    /// The keys of the rows that a failed insert has left.
+    pub(super) fn of_left(&self, left: Left) -> Result<Vec<Vec<Value>>, Error> {
+        let column = self.table.key_columns().next().filter(|_| is_number(&self.table));
+        let last = column.and_then(|column| number_for(column, left.last));
+        match (left.rows, last) {
+            (0, _) => Ok(Vec::new()),
+            (1, Some(last)) => Ok(vec![vec![last]]),
+            _ => Err(self.unknown()),
         }
     }
 

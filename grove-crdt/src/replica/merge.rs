@@ -6,29 +6,29 @@ use std::{
     time::Instant,
 };
 
-use futures_util::future;
+use futures_util::future::{self, BoxFuture, FutureExt as _};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde::Serialize;
 
 use crate::{
-    change::{Change, Rejection},
+    change::{Change, Rejection, RejectionCode},
     entity::{CrdtEntity, SetStep, Table},
     error::Error,
     replica::{
         Core, Peer, Replica,
         core::{Ending, transact},
         extent,
-        incoming::{self, Incoming, Page, Taken},
+        incoming::{self, Incoming, Page, Sent, Taken},
         join::join,
         lock::lock,
-        materialise::{Wanted, materialise},
         occasion::{Due, Occasion},
         parking,
+        rows::{self, RowTarget},
         sets::Sets,
     },
     store::{
-        parked,
-        shadow::{self, Extent, Part},
+        constraint, parked,
+        shadow::{self, Extent},
     },
     types::{self, Kind, Record},
 };
@@ -114,10 +114,73 @@ async fn merge_page(core: &Arc<Core>, peer: &Peer, changes: &[Change], from: &st
     if shares.is_empty() {
         return Ok(report);
     }
-    let judged = report;
-    let (mut report, taken, written) = transact!(core, |tx| {
-        let (mut report, mut taken) = (judged.clone(), Vec::new());
-        let written = merge_shares(core, tx, &shares, page, &mut report, &mut taken).await?;
+    let mut taken = Vec::new();
+    let merged = merge_parts(core, page, shares, &mut report, &mut taken).await;
+    // What is committed stays, whatever became of the rest.
+    incoming::after_merge(core, peer, taken).await;
+    merged?;
+    report.rejected.sort_by_key(|rejection| rejection.index);
+    Ok(report)
+}
+
+/// Merges records in one transaction; in halves, when the database can't take them together, until the records stand alone that it
+/// can't take. Their changes are rejected.
+fn merge_parts<'a>(
+    core: &'a Arc<Core>,
+    page: Page<'a>,
+    shares: BTreeMap<String, Share>,
+    report: &'a mut MergeReport,
+    taken: &'a mut Vec<Taken>,
+) -> BoxFuture<'a, Result<(), Error>> {
+    async move {
+        let failed = match merge_together(core, page, &shares).await {
+            Ok(Some(part)) => {
+                report.add(part.report);
+                taken.extend(part.taken);
+                report.parked += settle_parked(core, part.written).await?;
+                return Ok(());
+            }
+            Ok(None) => return Ok(()),
+            Err(error) if constraint::concerns_rows(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let (first, second) = in_halves(shares);
+        if !second.is_empty() {
+            merge_parts(core, page, first, report, taken).await?;
+            return merge_parts(core, page, second, report, taken).await;
+        }
+        for (table, share) in first {
+            for (pk, changes) in share.changes {
+                tracing::warn!(table, pk, error = %failed, "the database can't take a record");
+                let rejections = changes
+                    .iter()
+                    .map(|incoming| Rejection::new(incoming.index, RejectionCode::Unstorable, failed.to_string()));
+                report.rejected.extend(rejections);
+            }
+        }
+        Ok(())
+    }
+    .boxed()
+}
+
+/// What became of records that were merged in one transaction.
+struct MergedPart {
+    report: MergeReport,
+    taken: Vec<Taken>,
+    written: Option<Written>,
+}
+
+async fn merge_together(
+    core: &Arc<Core>,
+    page: Page<'_>,
+    shares: &BTreeMap<String, Share>,
+) -> Result<Option<MergedPart>, Error> {
+    if shares.is_empty() {
+        return Ok(None);
+    }
+    let (report, taken, written) = transact!(core, |tx| {
+        let (mut report, mut taken) = (MergeReport::default(), Vec::new());
+        let written = merge_shares(core, tx, shares, page, &mut report, &mut taken).await?;
         Ok(match written {
             Some(_) => Ending::Commit((report, taken, written)),
             None => Ending::RollBack((report, taken, written)),
@@ -126,12 +189,41 @@ async fn merge_page(core: &Arc<Core>, peer: &Peer, changes: &[Change], from: &st
     if written.is_some() {
         core.committed();
     }
-    let parked = settle_parked(core, written).await;
-    // Whatever became of parked rows, the changes are committed.
-    incoming::after_merge(core, peer, taken).await;
-    report.parked = parked?;
-    report.rejected.sort_by_key(|rejection| rejection.index);
-    Ok(report)
+    Ok(Some(MergedPart { report, taken, written }))
+}
+
+/// The records in two halves; the second is empty when there is only one.
+fn in_halves(shares: BTreeMap<String, Share>) -> (BTreeMap<String, Share>, BTreeMap<String, Share>) {
+    let count: usize = shares.values().map(|share| share.changes.len()).sum();
+    let mut left = count.div_ceil(2);
+    let (mut first, mut second) = (BTreeMap::new(), BTreeMap::new());
+    for (name, mut share) in shares {
+        let mut rest = BTreeMap::new();
+        if let Some(from) = share.changes.keys().nth(left).cloned() {
+            rest = share.changes.split_off(&from);
+        }
+        left -= share.changes.len();
+        if !rest.is_empty() {
+            let table = share.table.clone();
+            second.insert(name.clone(), Share { table, changes: rest });
+        }
+        if !share.changes.is_empty() {
+            first.insert(name, share);
+        }
+    }
+    (first, second)
+}
+
+impl MergeReport {
+    /// Counts what became of a part of the page.
+    fn add(&mut self, part: Self) {
+        self.merged += part.merged;
+        self.conflicts += part.conflicts;
+        self.parked += part.parked;
+        self.skipped += part.skipped;
+        self.skipped_at.extend(part.skipped_at);
+        self.rejected.extend(part.rejected);
+    }
 }
 
 /// Sees to the rows that were parked, or may be written now. Returns how many of those that were written wait all the same.
@@ -168,7 +260,7 @@ async fn merge_shares(
     let asked = shares.iter().map(|(name, share)| (name.clone(), share.extents()));
     let locked = lock(core, tx, &asked.collect()).await?;
     let (nothing, mut batches) = (Record::default(), Vec::new());
-    let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, Vec<RowTarget>> = BTreeMap::new();
     for (name, share) in shares {
         let records = &locked.tables[name];
         let mut batch = shadow::Batch::default();
@@ -183,10 +275,8 @@ async fn merge_shares(
             if after == *before {
                 continue;
             }
-            batch.record(&share.table, pk, before, &after, |part| {
-                let unchanged = changes.iter().any(|incoming| is_same(incoming, part));
-                (unchanged && !page.from.is_empty()).then(|| page.from.to_owned())
-            });
+            let sent = Sent::of(page, &changes);
+            batch.record(&share.table, pk, before, &after, |part| sent.by(part));
             if records.is_without_row(pk) {
                 batch.claim(tx.get_database_backend(), pk, &after);
             }
@@ -232,20 +322,11 @@ async fn merge_shares(
     Ok(Some(Written { due, failed }))
 }
 
-fn is_same(incoming: &Incoming, part: Part<'_>) -> bool {
-    match (&incoming.change, part) {
-        _ if incoming.altered.is_some() => false,
-        (types::Change::Head(theirs), Part::Head(mine)) => theirs == mine,
-        (types::Change::Cell(their_key, theirs), Part::Cell(key, mine)) => their_key == key && theirs == mine,
-        _ => false,
-    }
-}
-
 /// Writes the rows of what changed, and returns those that had to be parked, by table and key.
 async fn write_rows(
     core: &Core,
     tx: &DatabaseTransaction,
-    mut wanted: BTreeMap<String, Vec<Wanted>>,
+    mut wanted: BTreeMap<String, Vec<RowTarget>>,
 ) -> Result<BTreeSet<(String, String)>, Error> {
     if wanted.is_empty() {
         return Ok(BTreeSet::new());
@@ -264,10 +345,10 @@ async fn write_rows(
         let rows = wanted.get_mut(&row.table).into_iter().flatten();
         for wanted in rows.filter(|wanted| wanted.pk == row.pk) {
             wanted.fields = None;
-            wanted.waited = true;
+            wanted.was_parked = true;
         }
     }
-    let failed = materialise(core, tx, wanted).await?;
+    let failed = rows::write_rows(core, tx, wanted).await?;
     let keys: BTreeSet<_> = failed.iter().map(|row| (row.table.clone(), row.pk.clone())).collect();
     if !waiting.is_empty() {
         for (table, pks) in &mut written {
@@ -280,16 +361,16 @@ async fn write_rows(
 }
 
 /// The row to be written for a record that changed, with the fields whose values did.
-fn row_of(table: &Table, pk: &str, before: &Record, after: Record, changes: &[Incoming]) -> Option<Wanted> {
+fn row_of(table: &Table, pk: &str, before: &Record, after: Record, changes: &[Incoming]) -> Option<RowTarget> {
     let pk = pk.to_owned();
     if !before.is_alive() || !after.is_alive() || before.epoch() != after.epoch() {
         let stays_away = !before.is_alive() && !after.is_alive() && before.head().is_some() == after.head().is_some();
-        return (!stays_away).then_some(Wanted {
+        return (!stays_away).then_some(RowTarget {
             pk,
             record: after,
             fields: None,
             sets: None,
-            waited: false,
+            was_parked: false,
         });
     }
     // A cell changes its field alone; a head, any.
@@ -305,17 +386,17 @@ fn row_of(table: &Table, pk: &str, before: &Record, after: Record, changes: &[In
         .filter(|(_, column, kind)| before.value(&column.name, *kind) != after.value(&column.name, *kind))
         .map(|(_, column, _)| column.name.clone())
         .collect();
-    (!fields.is_empty()).then_some(Wanted {
+    (!fields.is_empty()).then_some(RowTarget {
         pk,
         record: after,
         fields: Some(fields),
         sets: None,
-        waited: false,
+        was_parked: false,
     })
 }
 
 /// The same for a record of whose sets only the elements are known that the changes touch.
-fn part_of_row(table: &Table, pk: &str, before: &Record, after: Record, changes: &[Incoming]) -> Option<Wanted> {
+fn part_of_row(table: &Table, pk: &str, before: &Record, after: Record, changes: &[Incoming]) -> Option<RowTarget> {
     if !after.is_alive() {
         // Only a head gives or takes life.
         return None;
@@ -341,11 +422,11 @@ fn part_of_row(table: &Table, pk: &str, before: &Record, after: Record, changes:
         }
         fields.insert(field.to_string());
     }
-    (!fields.is_empty()).then(|| Wanted {
+    (!fields.is_empty()).then(|| RowTarget {
         pk: pk.to_owned(),
         record: after,
         fields: Some(fields),
         sets: Some(Sets::Touched(steps)),
-        waited: false,
+        was_parked: false,
     })
 }

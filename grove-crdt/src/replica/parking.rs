@@ -14,8 +14,8 @@ use crate::{
         Core,
         core::{Ending, transact},
         lock::{Locked, lock},
-        materialise::{Wanted, materialise},
         occasion::Occasion,
+        rows::{RowTarget, write_rows},
     },
     store::{
         catalog::Catalog,
@@ -60,6 +60,8 @@ pub enum ParkedReason {
     NotNull,
     /// A value does not fit its column.
     Value,
+    /// Something else about the row, which [`ParkedRow::detail`] tells: a policy of row-level security, for example.
+    Other,
 }
 
 impl From<Constraint> for ParkedReason {
@@ -70,6 +72,7 @@ impl From<Constraint> for ParkedReason {
             Constraint::Check => Self::Check,
             Constraint::NotNull => Self::NotNull,
             Constraint::Value => Self::Value,
+            Constraint::Other => Self::Other,
         }
     }
 }
@@ -177,12 +180,13 @@ fn whose_turn_it_is(core: &Core, catalog: &Catalog, all: Vec<Parked>, occasion: 
 }
 
 fn concerns(catalog: &Catalog, row: &Parked, changed: &BTreeSet<String>) -> bool {
-    let related = || {
-        let parents = catalog.parents_of(&row.table).map(|key| &key.parent);
-        let children = catalog.children_of(&row.table).map(|key| &key.child);
-        parents.chain(children).any(|table| changed.contains(table))
-    };
-    changed.contains(&row.table) || (row.reason == Constraint::ForeignKey && related())
+    if row.reason != Constraint::ForeignKey {
+        return changed.contains(&row.table);
+    }
+    // Other rows of its own table matter only if they can be its parents or children.
+    let parents = catalog.parents_of(&row.table).map(|key| &key.parent);
+    let children = catalog.children_of(&row.table).map(|key| &key.child);
+    parents.chain(children).any(|table| changed.contains(table))
 }
 
 /// Writes parked rows. Returns those that could be, and whether others had to be parked.
@@ -197,21 +201,18 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
     let records = |pks: &Vec<String>| Extent::whole(pks.iter().cloned());
     let asked = pks.iter().map(|(name, pks)| (name.clone(), records(pks)));
     let locked = lock(core, tx, &asked.collect()).await?;
-    let mut wanted: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, Vec<RowTarget>> = BTreeMap::new();
     for (name, pks) in &pks {
         let Some(table) = locked.tables.get(name) else {
             continue;
         };
-        let rows = pks.iter().map(|pk| Wanted {
-            pk: pk.clone(),
-            record: table.records.get(pk).cloned().unwrap_or_default(),
-            fields: None,
-            sets: None,
-            waited: true,
+        let rows = pks.iter().map(|pk| RowTarget {
+            was_parked: true,
+            ..RowTarget::whole(pk.clone(), table.records.get(pk).cloned().unwrap_or_default())
         });
         wanted.insert(name.clone(), rows.collect());
     }
-    let failed = materialise(core, tx, wanted).await?;
+    let failed = write_rows(core, tx, wanted).await?;
     let known: BTreeSet<_> = waiting.iter().map(|row| (&row.table, &row.pk)).collect();
     // A row that a delete took along, though its record lives, was not parked before.
     let (_, fresh): (Vec<_>, Vec<_>) = failed

@@ -26,13 +26,11 @@ use crate::{
         log::{Log, Mark},
         occasion::{Due, Occasion},
         statement::{self, Verdict, Write},
-        watch,
+        steps, unseen, watch,
     },
-    store::{dialect, ended, shadow::Written, version::Taken},
+    store::{dialect, ended, failed, shadow::Written, version::Taken},
+    types::Record,
 };
-
-/// Effects collected before some of them are written early, so that a huge transaction does not live in memory.
-const EARLY_FLUSH: usize = 20_000;
 
 /// The shared state of a transaction and the savepoints in it.
 #[derive(Debug)]
@@ -96,16 +94,26 @@ impl Session {
             return perform(tx, call, statement).await;
         }
         let _turn = self.capturing.lock().await;
+        let was_announced = self.log().has_announced(&statement);
         let announced = self.log().take_announced(&statement)?;
         if let Some(announced) = announced {
             self.must_write(announced.table())?;
             if let Some(along) = along::of(self, tx, call, &announced, &statement).await? {
                 return self.run_along(tx, along, announced).await;
             }
-            let mut write_under_way = UnderWay::new(self);
-            let answer = write_under_way.unless_failed(perform(tx, call, statement).await)?;
+            let write_under_way = UnderWay::new(self);
+            let answer = match perform(tx, call, statement).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    if failed::may_leave_a_part(tx.get_database_backend(), &error) {
+                        self.collect_left(left_by(tx, announced).await);
+                    }
+                    write_under_way.over();
+                    return Err(error);
+                }
+            };
             let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
-            self.collect(tx, effect).await?;
+            self.collect(Vec::from_iter(effect));
             write_under_way.over();
             return Ok(answer);
         }
@@ -126,8 +134,11 @@ impl Session {
             Verdict::Writes(parsed) => {
                 self.must_write(parsed.table())?;
                 let write = Write::new(&parsed, &statement);
-                let watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
-                let mut write_under_way = UnderWay::new(self);
+                if !was_announced {
+                    unseen::check(&self.core.registry, &catalog, &write, &self.log().announced)?;
+                }
+                let mut watch = watch::before(tx, &self.core.registry, &catalog, &write).await?;
+                let write_under_way = UnderWay::new(self);
                 // Made while the database is busy with the statement.
                 let ahead = async {
                     match watch.foretold() {
@@ -136,18 +147,30 @@ impl Session {
                     }
                 };
                 let (answer, ahead) = future::join(perform(tx, call, statement), ahead).await;
-                let answer = write_under_way.unless_failed(answer)?;
-                let recorded = match ahead.map_err(|error| self.poison(error))? {
-                    Some(ahead) if watch.is_as_foretold(&answer) => {
-                        ahead.run(self, tx).await.map_err(|error| self.poison(error))?
+                let answer = match answer {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        if failed::may_leave_a_part(tx.get_database_backend(), &error) {
+                            self.log().others_changed |= self.core.registry.get(parsed.table()).is_none();
+                            self.collect_left(watch::after_failure(tx, &catalog, watch).await);
+                        }
+                        write_under_way.over();
+                        return Err(error);
                     }
-                    _ => false,
                 };
-                if !recorded {
+                let written = match ahead.map_err(|error| self.poison(error))? {
+                    Some(ahead) if watch.is_as_foretold(&answer) => {
+                        let written = ahead.run(self, tx).await.map_err(|error| self.poison(error))?;
+                        self.log().begun = watch.begun(&written);
+                        written
+                    }
+                    _ => Written::None,
+                };
+                if written != Written::All {
                     let effects = watch::after(tx, &catalog, watch, &answer).await;
                     let effects = effects.map_err(|error| self.poison(overtaken(tx.get_database_backend(), error)))?;
                     self.log().others_changed |= self.core.registry.get(parsed.table()).is_none();
-                    self.collect(tx, effects).await?;
+                    self.collect(left_of(effects, &written));
                 }
                 write_under_way.over();
                 Ok(answer)
@@ -165,27 +188,26 @@ impl Session {
         let write_under_way = UnderWay::new(self);
         let written = along.run(self, tx).await;
         // If it failed, it may have done a part.
-        let (answer, recorded) = written.map_err(|error| self.poison(error.into()))?;
-        if !recorded {
+        let (answer, written) = written.map_err(|error| self.poison(error.into()))?;
+        if written != Written::All {
             let effect = announced.effect(&answer).map_err(|error| self.poison(error))?;
-            self.collect(tx, effect).await?;
+            self.collect(left_of(effect, &written));
         }
         write_under_way.over();
         Ok(answer)
     }
 
-    /// Takes note of how many of the cells are recorded that such a write was known to make. Returns whether all are.
-    pub(super) fn recorded(&self, table: &Table, at: Hlc, cells: usize, written: Written, taken: Taken) -> bool {
+    /// Takes note of which of so many cells are recorded that a write was known to make.
+    pub(super) fn recorded(&self, table: &Table, at: Hlc, cells: usize, written: &Written, taken: Taken) {
         let mut log = self.log();
-        let all = written == Written::All;
+        let all = *written == Written::All;
         log.left_at = (!all).then_some(at);
-        if written != Written::None {
-            log.is_flushed(BTreeSet::from([table.name.clone()]), Some(taken));
+        if *written != Written::None {
+            log.is_recorded(BTreeSet::from([table.name.clone()]), Some(taken));
         }
         if all {
             self.core.statistics.grew(&table.name, cells);
         }
-        all
     }
 
     /// Notes that the transaction was begun for one write.
@@ -234,19 +256,20 @@ impl Session {
         Ok(())
     }
 
-    async fn collect(&self, tx: &DatabaseTransaction, effects: impl IntoIterator<Item = Effect>) -> Result<(), DbErr> {
-        let waiting = {
-            let mut log = self.log();
-            for effect in effects {
-                log.overtake_announced(&effect.table, &effect.key);
-                log.effects.push(effect);
-            }
-            log.effects.len() - log.flushed
-        };
-        if waiting >= EARLY_FLUSH {
-            self.flush_now(tx).await?;
+    fn collect(&self, effects: Vec<Effect>) {
+        let mut log = self.log();
+        for effect in &effects {
+            log.overtake_announced(&effect.table, &effect.key);
         }
-        Ok(())
+        log.effects.extend(effects);
+    }
+
+    /// Collects what a statement has left that failed. If that can't be told, the transaction must not be committed.
+    fn collect_left(&self, effects: Result<Vec<Effect>, Error>) {
+        match effects {
+            Ok(effects) => self.collect(effects),
+            Err(error) => drop(self.poison(error)),
+        }
     }
 
     /// Waits until no statement is being captured, and keeps it so.
@@ -254,26 +277,31 @@ impl Session {
         self.capturing.lock().await
     }
 
-    /// Writes out what has been collected, once no statement is being captured.
+    /// Writes what has been collected, to be committed.
     pub(crate) async fn flush(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
-        let _turn = self.capturing.lock().await;
-        let under_way = UnderWay::new(self);
-        let flushed = self.flush_now(tx).await;
-        under_way.over();
-        flushed
+        let _turn = self.between_writes().await;
+        self.may_be_committed()?;
+        flush::flush(self, tx).await
     }
 
-    async fn flush_now(&self, tx: &DatabaseTransaction) -> Result<(), Error> {
-        let why = {
-            let log = self.log();
-            log.spoilt.clone().or_else(|| log.poison.clone())
-        };
-        if let Some(why) = why {
-            return Err(Error::Invalid(format!("this transaction can't be committed: {why}")));
+    /// What a record will be with what has been collected, if there is anything.
+    pub(super) async fn preview(
+        &self,
+        tx: &DatabaseTransaction,
+        table: &Table,
+        pk: &str,
+    ) -> Result<Option<Record>, Error> {
+        let _turn = self.between_writes().await;
+        self.may_be_committed()?;
+        flush::preview(self, tx, table, pk).await
+    }
+
+    fn may_be_committed(&self) -> Result<(), Error> {
+        let log = self.log();
+        match log.spoilt.as_ref().or(log.poison.as_ref()) {
+            Some(why) => Err(Error::Invalid(format!("this transaction can't be committed: {why}"))),
+            None => Ok(()),
         }
-        flush::flush(self, tx)
-            .await
-            .inspect_err(|error| self.poison_with(error))
     }
 
     /// What parked rows may have waited for, to be asked for before the commit.
@@ -305,12 +333,8 @@ impl Session {
     }
 
     fn poison(&self, error: Error) -> DbErr {
-        self.poison_with(&error);
-        error.into()
-    }
-
-    fn poison_with(&self, error: &Error) {
         self.log().poison.get_or_insert_with(|| error.to_string());
+        error.into()
     }
 
     /// Notes where a savepoint begins.
@@ -322,31 +346,22 @@ impl Session {
         Mark {
             id,
             effects: log.effects.len(),
-            flushed: log.flushed,
-            version: log.version,
             poison: log.poison.clone(),
         }
     }
 
     /// A savepoint was released: what was done in it stays.
     pub(crate) fn release(&self, mark: &Mark) {
-        let mut log = self.log();
-        log.end_savepoint(mark.id);
-        log.forget_flushed();
+        self.log().end_savepoint(mark.id);
     }
 
-    /// A savepoint was rolled back: what was done in it did not happen, and what was flushed in it is not in the shadow.
+    /// A savepoint was rolled back: what was done in it did not happen.
     pub(crate) fn roll_back_to(&self, mark: Mark) {
         let mut log = self.log();
         if !log.end_savepoint(mark.id) {
             return;
         }
         log.effects.truncate(mark.effects);
-        log.flushed = mark.flushed;
-        if log.version == Taken::Newest {
-            // What was newest is gone.
-            log.version = mark.version;
-        }
         log.poison = mark.poison;
         log.announced.clear();
     }
@@ -354,6 +369,24 @@ impl Session {
     /// Makes the transaction fail whatever is rolled back in it.
     pub(crate) fn spoil(&self, why: &str) {
         self.log().spoil(why);
+    }
+}
+
+/// What an announced statement has left that failed.
+async fn left_by(tx: &DatabaseTransaction, announced: Announced) -> Result<Vec<Effect>, Error> {
+    if failed::left(tx).await?.rows == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(Vec::from_iter(announced.effect_of_failed()?))
+}
+
+/// What is left of effects, once cells are written.
+fn left_of(effects: impl IntoIterator<Item = Effect>, written: &Written) -> Vec<Effect> {
+    let effects = effects.into_iter();
+    match written {
+        Written::All => Vec::new(),
+        Written::Some(cells) => effects.filter_map(|effect| steps::left_of(effect, cells)).collect(),
+        Written::None => effects.collect(),
     }
 }
 
@@ -378,12 +411,6 @@ struct UnderWay<'a> {
 impl<'a> UnderWay<'a> {
     fn new(session: &'a Session) -> Self {
         Self { session, over: false }
-    }
-
-    /// A statement that failed did nothing.
-    fn unless_failed<T>(&mut self, result: Result<T, DbErr>) -> Result<T, DbErr> {
-        self.over |= result.is_err();
-        result
     }
 
     fn over(mut self) {

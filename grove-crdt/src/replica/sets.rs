@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     replica::{
         effect::elements,
-        materialise::{Wanted, Work},
+        rows::{RowTarget, RowWriter},
     },
     store::{
         inexact,
@@ -48,13 +48,13 @@ impl Sets {
     }
 }
 
-impl Work<'_> {
+impl RowWriter<'_> {
     /// Makes out what sets are to show of which only some elements are known. Where that can't be told from the row, the rest
     /// of the record is read.
     pub(super) async fn complete(
         &self,
         table: &Table,
-        wanted: &mut [Wanted],
+        wanted: &mut [RowTarget],
         existing: &HashMap<String, Row>,
     ) -> Result<(), Error> {
         let mut incomplete = Vec::new();

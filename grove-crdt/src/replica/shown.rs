@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::{
     entity::{Column, Row, Table, key},
     error::Error,
-    replica::{Core, effect::field_value, materialise::Wanted},
+    replica::{Core, effect::field_value, rows::RowTarget},
     store::{
         catalog::Catalog,
         inexact::{self, Inexact, Note},
@@ -26,18 +26,18 @@ pub(super) async fn note_differences(
     tx: &DatabaseTransaction,
     catalog: &Catalog,
     table: &Table,
-    wanted: &[Wanted],
+    wanted: &[RowTarget],
     refused: &BTreeSet<&str>,
 ) -> Result<(), Error> {
     let backend = tx.get_database_backend();
     let columns = inexact::columns_at_risk(backend, catalog, table);
-    let at_risk = |wanted: &Wanted| {
+    let at_risk = |wanted: &RowTarget| {
         columns.iter().any(|(_, column, kind)| {
             let value = wanted.recorded(column, *kind);
             value.is_some_and(|value| inexact::at_risk(backend, catalog, table, column, &value))
         })
     };
-    let waited = wanted.iter().filter(|wanted| wanted.waited);
+    let waited = wanted.iter().filter(|wanted| wanted.was_parked);
     let waited: Vec<_> = waited.map(|wanted| wanted.pk.clone()).collect();
     inexact::forget(tx, table, &waited).await?;
     let mut doubtful = Vec::new();
@@ -117,7 +117,7 @@ pub(super) async fn notes_on<'a>(
     Ok(inexact::load(tx, table, &doubtful).await?)
 }
 
-impl Wanted {
+impl RowTarget {
     /// What the record has in a field, when all of it is known. Where a set is not, its column shows what it has.
     fn recorded(&self, column: &Column, kind: Kind) -> Option<Json> {
         let is_known = kind != Kind::Set || self.sets.is_none();

@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 use crate::{
     entity::{Column, Table, codec},
     error::Error,
-    replica::effect::{FieldChange, Pending, field_value},
-    store::shadow::{Steps, can_be_moved},
+    replica::effect::{Changed, Effect, FieldChange, Pending, What, field_value},
+    store::shadow::{Cells, Steps, can_be_moved},
     types::{Kind, ordered_birth_text},
 };
 
@@ -89,4 +89,35 @@ fn increments<'a>(table: &'a Table, pk: &'a str, pending: &Pending) -> Option<Ve
         }
     });
     moved.collect()
+}
+
+/// What is left to be done to rows, once these cells are written.
+pub(super) fn leave_out(table: &Table, rows: &mut BTreeMap<String, Pending>, written: &Cells) {
+    rows.retain(|pk, pending| match &mut pending.changed {
+        Some(changed) => leave_out_fields(table, pk, changed, written),
+        None => !is_written(pk, "", written),
+    });
+}
+
+/// The same of what a statement has done to a row.
+pub(super) fn left_of(mut effect: Effect, written: &Cells) -> Option<Effect> {
+    let Effect { table, pk, what, .. } = &mut effect;
+    let is_left = match what {
+        What::Changed(changed) => leave_out_fields(table, pk, changed, written),
+        What::Born(_) | What::Died => !is_written(pk, "", written),
+    };
+    is_left.then_some(effect)
+}
+
+/// Whether any of the changes are left.
+fn leave_out_fields(table: &Table, pk: &str, changed: &mut Changed, written: &Cells) -> bool {
+    let columns = &table.columns;
+    changed
+        .fields
+        .retain(|column, _| !is_written(pk, &columns[*column].name, written));
+    !changed.fields.is_empty()
+}
+
+fn is_written(pk: &str, field: &str, written: &Cells) -> bool {
+    written.contains(&(pk.to_owned(), field.to_owned()))
 }

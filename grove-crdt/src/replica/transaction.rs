@@ -60,7 +60,8 @@ impl ReplicaTransaction {
         self.session.run(self.tx()?, call, statement).await
     }
 
-    /// The state of one record as this transaction sees it: what it has done so far is written out first.
+    /// The state of one record as it will be when this transaction, with what it has done so far, is committed. Nothing is written
+    /// for it, and clock values are given out anew by the commit.
     ///
     /// # Errors
     ///
@@ -69,9 +70,7 @@ impl ReplicaTransaction {
         &self,
         key: impl Into<<E::PrimaryKey as sea_orm::PrimaryKeyTrait>::ValueType>,
     ) -> Result<Inspection, Error> {
-        let tx = self.tx()?;
-        self.session.flush(tx).await?;
-        inspect::inspect::<E, _>(&self.session.core, tx, key.into()).await
+        inspect::inspect_within::<E>(&self.session, self.tx()?, key.into()).await
     }
 
     async fn nested(&self) -> Result<Self, DbErr> {

@@ -12,8 +12,8 @@ use crate::{
     replica::{
         Core,
         lock::lock,
-        materialise::{Wanted, materialise},
         parking,
+        rows::{RowTarget, write_rows},
     },
     store::{
         dead_letters::{self, Letter},
@@ -106,15 +106,12 @@ pub(super) async fn show_new_fields(core: &Core, tx: &DatabaseTransaction, field
             .flat_map(|table| table.records);
         let wanted: Vec<_> = records
             .filter(|(_, record)| record.knows(&field))
-            .map(|(pk, record)| Wanted {
-                pk,
-                record,
+            .map(|(pk, record)| RowTarget {
                 fields: Some(BTreeSet::from([field.clone()])),
-                sets: None,
-                waited: false,
+                ..RowTarget::whole(pk, record)
             })
             .collect();
-        let failed = materialise(core, tx, BTreeMap::from([(table.name.clone(), wanted)])).await?;
+        let failed = write_rows(core, tx, BTreeMap::from([(table.name.clone(), wanted)])).await?;
         parking::park(core, tx, &failed).await?;
     }
     Ok(())

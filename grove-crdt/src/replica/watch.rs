@@ -1,7 +1,7 @@
 //! Capturing a write by what it did: the affected rows before and after.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     entity::{Registry, Row, Table, key},
     error::Error,
     replica::{
+        begun::Begun,
         call::Answer,
         count::{Count, escaped},
         effect::{Effect, What, difference},
@@ -22,9 +23,17 @@ use crate::{
         selection::{Selection, assigned_columns},
         statement::{Write, WriteKind, refusal},
     },
-    store::{catalog::Catalog, row},
+    store::{
+        catalog::Catalog,
+        failed,
+        row::{self, Rows, Way},
+        shadow::Written,
+    },
     types::{Kind, canonical},
 };
+
+/// A table, and keys of its rows as text.
+type TableKeys = (Arc<Table>, BTreeSet<String>);
 
 /// The rows a statement may change, as they were.
 #[derive(Debug, Default)]
@@ -36,6 +45,8 @@ pub(crate) struct Watch {
     pub(super) count: Count,
     /// The database makes the keys of the rows it inserts.
     pub(super) made_keys: Option<MadeKeys>,
+    /// Whether the keys of the rows that it inserts are in the order in which it inserts them.
+    pub(super) in_order: bool,
     /// The rows that it inserts, when it can be told what they will be. They are watched by their keys as well.
     pub(super) foretold: Option<Vec<Row>>,
     /// What it gives to columns of the rows that it updates, when it can be told what they will hold.
@@ -95,6 +106,36 @@ impl Watch {
     pub(super) fn is_as_foretold(&self, answer: &Answer) -> bool {
         let is_all = |rows: &Vec<Row>| answer.rows_written() == Some(rows.len()) || answer.rows().len() == rows.len();
         self.foretold.as_ref().is_some_and(is_all)
+    }
+
+    /// Those of the rows that it was known to bring whose births are written.
+    pub(super) fn begun(&mut self, written: &Written) -> Begun {
+        let Some((table, rows)) = self.foretold() else {
+            return Begun::default();
+        };
+        let table = table.clone();
+        let rows = match written {
+            // There is nothing else that they are asked for.
+            Written::All => self.foretold.take().unwrap_or_default(),
+            Written::Some(cells) => {
+                let is_written = |pk: String| cells.contains(&(pk, String::new()));
+                let rows = rows.iter().filter(|row| key::of_row(&table, row).is_ok_and(is_written));
+                rows.cloned().collect()
+            }
+            Written::None => Vec::new(),
+        };
+        Begun::new(table, rows)
+    }
+
+    /// The keys of the rows that an insert brings first, if it brings new ones alone. Rows of a query have no order.
+    fn first_keys(&self, rows: usize) -> Result<Option<TableKeys>, Error> {
+        let own = self.own.as_ref().and_then(|own| self.tables.get(own));
+        let Some(watched) = own.filter(|_| self.count == Count::Births) else {
+            return Ok(None);
+        };
+        let keys = watched.raw_keys.iter().take(if self.in_order { rows } else { 0 });
+        let keys = keys.map(|key| key::of_values(&watched.table, key));
+        Ok(Some((watched.table.clone(), keys.collect::<Result<_, _>>()?)))
     }
 
     /// Watches keys under which there may be rows afterwards.
@@ -223,6 +264,51 @@ pub(crate) async fn after(
         watch.count = Count::Births;
         watch.keys(made.table(), keys);
     }
+    compare(tx, catalog, watch, written).await
+}
+
+/// The same of a statement that has failed and left what it had done before.
+///
+/// # Errors
+///
+/// It can't be told which rows it has left.
+pub(crate) async fn after_failure(
+    tx: &DatabaseTransaction,
+    catalog: &Catalog,
+    mut watch: Watch,
+) -> Result<Vec<Effect>, Error> {
+    let left = failed::left(tx).await?;
+    if left.rows == 0 {
+        return Ok(Vec::new());
+    }
+    if let Some(made) = watch.made_keys.take() {
+        watch.keys(made.table(), made.of_left(left)?);
+    }
+    watch.assigned = None;
+    let first = watch.first_keys(left.rows)?;
+    let mut effects = compare(tx, catalog, watch, Some(left.rows)).await?;
+    if let Some((table, first)) = first {
+        let is_born = |effect: &Effect| effect.table.name == table.name && matches!(effect.what, What::Born(_));
+        if effects.iter().filter(|effect| is_born(effect)).count() > left.rows {
+            // The row that it failed at was there before, and maybe others that it did not come to.
+            effects.retain(|effect| !is_born(effect) || first.contains(&effect.pk));
+        }
+        if effects.iter().filter(|effect| is_born(effect)).count() != left.rows {
+            return Err(Error::Uncapturable {
+                what: format!("which rows of `{}` an insert has left that failed half way", table.name),
+                instead: "roll back, or insert the rows one by one".into(),
+            });
+        }
+    }
+    Ok(effects)
+}
+
+async fn compare(
+    tx: &DatabaseTransaction,
+    catalog: &Catalog,
+    mut watch: Watch,
+    written: Option<usize>,
+) -> Result<Vec<Effect>, Error> {
     let mut effects = Vec::new();
     if let (Some(own), Some(assigned)) = (&watch.own, watch.assigned.take())
         && watch.count.is_all(written)
@@ -372,8 +458,13 @@ async fn read_in_order(
             table,
             columns: &columns,
             update: &sets,
+            way: Way::of(tx.get_database_backend(), catalog, &table.name),
         };
-        row::write(tx, target, &changed, |_| true).await?;
+        let rows = Rows {
+            there: changed,
+            ..Rows::default()
+        };
+        row::write(tx, target, &rows).await?;
     }
     Ok(rows)
 }

@@ -17,7 +17,7 @@ use crate::{
         effect::{Changed, FieldChange},
         introduction::{self, Introduction},
     },
-    store::retry::Attempts,
+    store::{marked::marked, retry::Attempts},
     types::Kind,
 };
 
@@ -149,7 +149,8 @@ where
     for (part, value) in E::PrimaryKey::iter().zip(&key) {
         update = update.filter(part.into_column().eq(value.clone()));
     }
-    let statement = update.build(db.get_database_backend());
+    // Before it is announced, since it is known by its text.
+    let statement = marked(update.build(db.get_database_backend()));
     match introduction::ask(db) {
         Some(Introduction::Transaction(session)) => {
             let table = session.core.registry.require(name)?.clone();

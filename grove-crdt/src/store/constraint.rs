@@ -1,8 +1,11 @@
 //! Telling a row that the database refuses from a database that fails.
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
 
-use crate::store::driver_error::{Code, DriverError};
+use crate::{
+    error::Error,
+    store::driver_error::{Code, DriverError},
+};
 
 /// Which rule of the database a row breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub(crate) enum Constraint {
     NotNull,
     /// The value does not fit the column.
     Value,
+    /// Something else about the row: a policy of row-level security, texts that can't be compared.
+    Other,
 }
 
 impl Constraint {
@@ -28,6 +33,7 @@ impl Constraint {
             Self::Check => "check",
             Self::NotNull => "not_null",
             Self::Value => "value",
+            Self::Other => "other",
         }
     }
 
@@ -38,7 +44,8 @@ impl Constraint {
             "unique" => Self::Unique,
             "check" => Self::Check,
             "not_null" => Self::NotNull,
-            _ => Self::Value,
+            "value" => Self::Value,
+            _ => Self::Other,
         }
     }
 }
@@ -55,28 +62,49 @@ pub(crate) struct Violation {
     pub name: Option<String>,
 }
 
-/// The rule that made the database refuse a row, `None` when the error is of another kind.
-pub(crate) fn broken(error: &DbErr) -> Option<Constraint> {
-    violation(error).map(|violation| violation.constraint)
+/// Whether an error may lie with single rows, so that the same work without them can succeed. Contention, lost connections, full
+/// disks and missing tables concern all rows alike.
+pub(crate) fn concerns_rows(error: &Error) -> bool {
+    match error {
+        Error::Value { .. } | Error::CounterOverflow { .. } | Error::Corrupt { .. } => true,
+        Error::Database(error) => match DriverError::of(error) {
+            Some(driver) => !driver.is_general(),
+            None => is_unreadable(error),
+        },
+        _ => false,
+    }
 }
 
-/// The rule that made the database refuse a row, with its name, `None` when the error is of another kind.
+/// Whether a value that the database gave could not be read.
+fn is_unreadable(error: &DbErr) -> bool {
+    match error {
+        DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => true,
+        DbErr::Query(RuntimeErr::SqlxError(error)) => {
+            matches!(**error, SqlxError::ColumnDecode { .. } | SqlxError::Decode(_))
+        }
+        _ => false,
+    }
+}
+
+/// The rule that made the database refuse a row, with its name, `None` when the error concerns all rows alike.
 pub(crate) fn violation(error: &DbErr) -> Option<Violation> {
     let Some(error) = DriverError::of(error) else {
         let ran = matches!(error, DbErr::Exec(_) | DbErr::Query(_));
         return ran.then(|| by_words(&error.to_string())).flatten();
     };
-    let (constraint, name) = match error.code {
+    let (constraint, name) = match &error.code {
         Code::Sqlite(code) => (
-            of_sqlite(code, &error.message)?,
-            name_in_sqlite(code, &error.message).map(str::to_owned),
+            of_sqlite(*code, &error.message),
+            name_in_sqlite(*code, &error.message).map(str::to_owned),
         ),
-        Code::Postgres(state) => (of_postgres(&state)?, error.constraint),
+        Code::Postgres(state) => (of_postgres(state), error.constraint.clone()),
         Code::MySql(number, state) => (
-            of_mysql(number, &state)?,
-            name_in_mysql(number, &error.message).map(str::to_owned),
+            of_mysql(*number, state, &error.message),
+            name_in_mysql(*number, &error.message).map(str::to_owned),
         ),
     };
+    let other = || (!error.is_general()).then_some(Constraint::Other);
+    let constraint = constraint.or_else(other)?;
     Some(Violation { constraint, name })
 }
 
@@ -106,14 +134,22 @@ fn of_postgres(state: &str) -> Option<Constraint> {
         "54000" => Some(Constraint::Value),
         _ if state.starts_with("23") => Some(Constraint::Check),
         _ if state.starts_with("22") => Some(Constraint::Value),
+        // A function may raise an SQLSTATE of its own. Those of the standard begin with a digit up to 4 or a letter up to H.
+        _ if state.starts_with(|first: char| matches!(first, '6'..='9' | 'I'..='O' | 'Q'..='W' | 'Y'..='Z')) => {
+            Some(Constraint::Check)
+        }
         _ => None,
     }
 }
 
-fn of_mysql(number: u16, state: &str) -> Option<Constraint> {
+fn of_mysql(number: u16, state: &str, message: &str) -> Option<Constraint> {
     match number {
         1022 | 1062 | 1169 | 1586 | 1859 => Some(Constraint::Unique),
-        1216 | 1217 | 1451 | 1452 | 1557 | 1761 | 1762 => Some(Constraint::ForeignKey),
+        // The last are cascades of too many levels or tables on MySQL, or such as meet a trigger there: the rows that would go
+        // along keep the one that is to go.
+        1216 | 1217 | 1451 | 1452 | 1557 | 1761 | 1762 | 3008 | 6575..=6577 => Some(Constraint::ForeignKey),
+        // A cascade of too many levels on MariaDB, which has no number of its own.
+        1296 if message.starts_with("Got error 193 ") => Some(Constraint::ForeignKey),
         1048 | 1364 => Some(Constraint::NotNull),
         // A view's `WITH CHECK OPTION`, no partition for the row, `SIGNAL` in a user's trigger; a check on MySQL.
         1369 | 1526 | 1748 | 1644 | 3819 => Some(Constraint::Check),
@@ -147,7 +183,7 @@ fn name_in_mysql(number: u16, message: &str) -> Option<&str> {
         1062 | 1586 => message.strip_suffix('\'')?.rsplit_once('\'').map(|(_, name)| name),
         // … a foreign key constraint fails (`db`.`child`, CONSTRAINT `child_parent` FOREIGN KEY …)
         // CONSTRAINT `positive` failed for `db`.`documents`
-        1451 | 1452 | 4025 => between("CONSTRAINT `", '`'),
+        1296 | 1451 | 1452 | 4025 => between("CONSTRAINT `", '`'),
         // Column 'title' cannot be null; Field 'title' doesn't have a default value;
         // Check constraint 'positive' is violated.
         1048 | 1364 | 3819 => between("'", '\''),

@@ -27,8 +27,12 @@ pub(crate) fn among(backend: DbBackend, columns: Vec<Expr>, tuples: Vec<Vec<Expr
     Expr::tuple(columns).binary(BinOper::In, Expr::cust_with_exprs(format!("(VALUES {places})"), tuples))
 }
 
-/// Tuples that follow each other and differ in their last value only are put together: MariaDB can take far longer to plan a
-/// long list of tuples than to read what they name.
+/// How many tuples one list on MySQL has at most: from some 300 on, MariaDB plans a list of them for a second and more, and then
+/// may look at the whole table, and lock it. Several lists are as good as one.
+pub(crate) const TUPLES_IN_LIST: usize = 200;
+
+/// Tuples that follow each other and differ in their last value only are put together, unless there are many such groups: a row
+/// that is found is held against one group after another, and against a list at once.
 fn among_by_beginning(columns: &[Expr], tuples: Vec<Vec<Expr>>) -> Expr {
     let mut groups: Vec<(Vec<Expr>, Vec<Expr>)> = Vec::new();
     for mut tuple in tuples {
@@ -37,6 +41,9 @@ fn among_by_beginning(columns: &[Expr], tuples: Vec<Vec<Expr>>) -> Expr {
             Some((beginning, lasts)) if *beginning == tuple => lasts.extend(last),
             _ => groups.push((tuple, Vec::from_iter(last))),
         }
+    }
+    if groups.len() > TUPLES_IN_LIST {
+        return among_in_lists(columns, groups);
     }
     let (mut texts, mut parts) = (Vec::new(), Vec::new());
     for (beginning, lasts) in groups {
@@ -49,6 +56,19 @@ fn among_by_beginning(columns: &[Expr], tuples: Vec<Vec<Expr>>) -> Expr {
         parts.extend(lasts);
     }
     Expr::cust_with_exprs(format!("({})", texts.join(" OR ")), parts)
+}
+
+fn among_in_lists(columns: &[Expr], groups: Vec<(Vec<Expr>, Vec<Expr>)>) -> Expr {
+    let whole = |(beginning, lasts): (Vec<Expr>, Vec<Expr>)| {
+        let with = move |last| Expr::tuple(beginning.iter().cloned().chain([last]));
+        lasts.into_iter().map(with)
+    };
+    let tuples: Vec<_> = groups.into_iter().flat_map(whole).collect();
+    let lists = tuples.chunks(TUPLES_IN_LIST);
+    let lists = lists.map(|list| Expr::tuple(columns.iter().cloned()).is_in(list.iter().cloned()));
+    // One after another: as a tree, it would be as deep as there are lists.
+    let lists: Vec<_> = lists.collect();
+    Expr::cust_with_exprs(format!("({})", vec!["?"; lists.len()].join(" OR ")), lists)
 }
 
 /// Whether a column of text that is compared byte by byte has one of these. On SQLite they are one value to bind, and the

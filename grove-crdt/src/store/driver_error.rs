@@ -42,6 +42,57 @@ impl DriverError {
     }
 }
 
+impl DriverError {
+    /// Whether the error says nothing about a row, but concerns the whole database, the connection or the transaction.
+    pub(super) fn is_general(&self) -> bool {
+        match &self.code {
+            Code::Sqlite(code) => is_general_in_sqlite(*code, &self.message),
+            Code::Postgres(state) => is_general_in_postgres(state),
+            Code::MySql(number, _) => is_general_in_mysql(*number),
+        }
+    }
+}
+
+fn is_general_in_sqlite(code: u32, message: &str) -> bool {
+    match code & 0xff {
+        // A missing table or column, a text that is no SQL.
+        1 => message.starts_with("no such ") || message.contains("syntax error"),
+        // INTERNAL, ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, SCHEMA, MISUSE,
+        // NOLFS, AUTH, FORMAT, NOTADB.
+        2 | 4..=11 | 13..=15 | 17 | 21..=24 | 26 => true,
+        _ => false,
+    }
+}
+
+fn is_general_in_postgres(state: &str) -> bool {
+    // Connection, feature, transaction state and name, authorization, database, schema, rollback, resources, object state,
+    // operator, system, configuration, foreign data, internal.
+    const CLASSES: [&str; 16] = [
+        "08", "0A", "25", "26", "28", "2D", "3B", "3D", "3F", "40", "53", "55", "57", "58", "F0", "XX",
+    ];
+    // No such table, column or function; a text that is no SQL; a prepared statement whose types changed.
+    const STATES: [&str; 6] = ["42P01", "42703", "42883", "42601", "42P18", "08P01"];
+    CLASSES.iter().any(|class| state.starts_with(class)) || STATES.contains(&state)
+}
+
+fn is_general_in_mysql(number: u16) -> bool {
+    match number {
+        // Full disks and tables, memory, errors of files and of the storage engine.
+        1005 | 1016 | 1021 | 1026 | 1030 | 1034 | 1035 | 1037 | 1038 | 1041 | 1114 | 1180 | 1181 | 1194..=1196
+        // Connections, packets, shutdown.
+        | 1040 | 1042..=1047 | 1053 | 1077..=1081 | 1129 | 1130 | 1153..=1161 | 1184 | 1203 | 1226
+        // No such database, table, column or statement; no SQL.
+        | 1049 | 1054 | 1064 | 1146 | 1243 | 1615
+        // Locks, time-outs, deadlocks, interruption, changed since it was read.
+        | 1020 | 1205 | 1206 | 1213 | 1317 | 1614 | 1969 | 3024 | 3572
+        // Read-only.
+        | 1036 | 1290 | 1792 | 1836
+        // The client's own.
+        | 2000..=2999 => true,
+        _ => false,
+    }
+}
+
 /// Whether SQLite refused to make a text or a row of more than its limit.
 pub(super) fn is_too_big(error: &DbErr) -> bool {
     const TOO_BIG: u32 = 18;

@@ -44,14 +44,19 @@ where
     on_server(&url, " WITH (FORCE)", test).await;
 }
 
-/// Runs a test on MySQL or MariaDB, if there is a server.
-pub(super) async fn mysql<F>(test: impl FnOnce(Live) -> F)
+/// Runs a test on MySQL, if there is a server, and then on MariaDB, if there is one.
+pub(super) async fn mysql<F>(test: impl Fn(Live) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let url = env::var("GROVE_TEST_MYSQL_URL");
-    let url = url.unwrap_or_else(|_| "mysql://root@127.0.0.1:3306/test".into());
-    on_server(&url, "", test).await;
+    let servers = [
+        ("GROVE_TEST_MYSQL_URL", "mysql://root@127.0.0.1:3307/test"),
+        ("GROVE_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
+    ];
+    for (variable, default) in servers {
+        let url = env::var(variable).unwrap_or_else(|_| default.into());
+        on_server(&url, "", &test).await;
+    }
 }
 
 async fn on_server<F>(url: &str, dropping: &str, test: impl FnOnce(Live) -> F)

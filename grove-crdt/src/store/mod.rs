@@ -1,12 +1,15 @@
 //! The only module that speaks SQL to shadow tables, bookkeeping tables and users' rows.
 
+pub(crate) mod begin;
 pub(crate) mod catalog;
 pub(crate) mod constraint;
 pub(crate) mod dead_letters;
+pub(crate) mod deferral;
 pub(crate) mod dialect;
 pub(crate) mod driver;
 mod driver_error;
 pub(crate) mod ended;
+pub(crate) mod failed;
 mod fit;
 pub(crate) mod identity;
 pub(crate) mod inexact;
@@ -15,6 +18,7 @@ pub(crate) mod lag;
 pub(crate) mod lease;
 #[cfg(test)]
 mod live;
+pub(crate) mod marked;
 pub(crate) mod notify;
 mod outgoing;
 pub(crate) mod parked;
@@ -69,7 +73,6 @@ pub(crate) async fn query_text<C: ConnectionTrait>(
     sql: String,
     values: Vec<Value>,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    let backend = conn.get_database_backend();
-    conn.query_all_raw(Statement::from_sql_and_values(backend, sql, values))
-        .await
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), sql, values);
+    conn.query_all_raw(marked::marked(statement)).await
 }

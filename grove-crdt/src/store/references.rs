@@ -7,7 +7,10 @@ use sea_orm::{
     sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement, UnionType, ValueTuple},
 };
 
-use crate::{error::Error, store::chunks};
+use crate::{
+    error::Error,
+    store::{chunks, marked::Marked},
+};
 
 /// How many tuples are asked for in one statement where each takes a query of its own.
 const MAX_QUERIES: usize = 100;
@@ -30,7 +33,7 @@ pub(crate) async fn present<C: ConnectionTrait>(
         } else {
             all_at_once(table, columns, chunk)
         };
-        for row in conn.query_all(&query).await? {
+        for row in Marked(conn).query_all(&query).await? {
             let place: i64 = row.try_get_by_index(0)?;
             found.extend(usize::try_from(place).map(|place| start + place));
         }

@@ -13,7 +13,7 @@ use sea_orm::{
 use crate::{
     entity::{Column, Row, Table, key},
     error::Error,
-    store::{chunks, chunks_of_size, dialect, driver, schema::table_ref},
+    store::{catalog::Catalog, chunks, chunks_of_size, dialect, driver, marked::Marked, schema::table_ref},
 };
 
 /// Reads the rows with these keys, by key text, locking them in key order. A missing row is missing from the result.
@@ -45,7 +45,7 @@ pub(crate) async fn read_results<C: ConnectionTrait>(
         query.and_where(key_is_among(conn.get_database_backend(), table, chunk));
         in_key_order(&mut query, table);
         dialect::for_update(&mut query, conn.get_database_backend());
-        results.extend(conn.query_all(&query).await?);
+        results.extend(Marked(conn).query_all(&query).await?);
     }
     Ok(results)
 }
@@ -57,7 +57,7 @@ pub(crate) async fn by_key<C: ConnectionTrait>(
     query: &SelectStatement,
 ) -> Result<HashMap<String, Row>, Error> {
     let mut rows = HashMap::new();
-    for result in conn.query_all(query).await? {
+    for result in Marked(conn).query_all(query).await? {
         let row = table.decode(&result)?;
         rows.insert(key::of_row(table, &row)?, row);
     }
@@ -82,7 +82,7 @@ pub(crate) async fn page<C: ConnectionTrait>(
     }
     in_key_order(&mut query, table);
     dialect::for_update(&mut query, conn.get_database_backend());
-    let rows = conn.query_all(query.limit(limit)).await?;
+    let rows = Marked(conn).query_all(query.limit(limit)).await?;
     rows.iter().map(|row| Ok(table.decode(row)?)).collect()
 }
 
@@ -124,42 +124,91 @@ pub(crate) struct Target<'a> {
     pub columns: &'a [usize],
     /// Of rows that are there, the columns that change.
     pub update: &'a [usize],
+    pub way: Way,
 }
 
-/// Writes whole rows, new ones and such as are there.
-pub(crate) async fn write<C: ConnectionTrait>(
-    conn: &C,
-    target: Target<'_>,
-    rows: &[&Row],
-    is_there: impl Fn(&Row) -> bool,
-) -> Result<(), DbErr> {
-    if !dialect::conflict_is_with_key(conn.get_database_backend()) {
-        let (there, new): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| is_there(row));
-        insert(conn, target, &new, None).await?;
-        return insert(conn, target, &there, Some(target.on_conflict())).await;
+/// How rows are written, some of which may be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    /// New rows and present ones by one upsert, which meets a present row by its key.
+    Upsert,
+    /// New rows are inserted, so that one whose key is equal to another's without being the same is refused; present ones are
+    /// upserted.
+    Apart,
+    /// New rows are inserted, present ones updated one by one: an upsert would need values that are not known, or a key that is
+    /// checked at once.
+    Singly,
+}
+
+impl Way {
+    /// How rows of a table are written.
+    pub(crate) fn of(backend: DbBackend, catalog: &Catalog, table: &str) -> Self {
+        if catalog.has_deferred_key(table) {
+            Self::Singly
+        } else if catalog.has_loose_key(table) || !dialect::conflict_is_with_key(backend) {
+            Self::Apart
+        } else {
+            Self::Upsert
+        }
     }
-    insert(conn, target, rows, Some(target.on_conflict())).await
 }
 
-/// The same, but where one is refused, those before it in its statement may have been written. `is_there` is sure.
+/// Rows to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Rows<'r> {
+    pub new: Vec<&'r Row>,
+    /// Those under whose keys there are rows.
+    pub there: Vec<&'r Row>,
+}
+
+/// Writes whole rows.
+pub(crate) async fn write<C: ConnectionTrait>(conn: &C, target: Target<'_>, rows: &Rows<'_>) -> Result<(), DbErr> {
+    let Rows { new, there } = rows;
+    match target.way {
+        Way::Upsert => {
+            let all: Vec<_> = new.iter().chain(there).copied().collect();
+            insert(conn, target, &all, Some(target.on_conflict())).await
+        }
+        Way::Apart => {
+            insert(conn, target, new, None).await?;
+            insert(conn, target, there, Some(target.on_conflict())).await
+        }
+        Way::Singly => {
+            insert(conn, target, new, None).await?;
+            update_singly(conn, target, there).await
+        }
+    }
+}
+
+/// Updates rows that are there, each by a statement of its own.
+async fn update_singly<C: ConnectionTrait>(conn: &C, target: Target<'_>, rows: &[&Row]) -> Result<(), DbErr> {
+    for row in rows.iter().filter(|_| !target.update.is_empty()) {
+        let table = target.table;
+        let values = target.update.iter().map(|index| (*index, row[*index].clone()));
+        let key: Vec<_> = table.key.iter().map(|index| row[*index].clone()).collect();
+        set(conn, table, &key, &values.collect::<Vec<_>>()).await?;
+    }
+    Ok(())
+}
+
+/// The same as [`write`], but where one is refused, those before it in its statement may have been written.
 ///
 /// SQLite keeps the pages that a statement of many rows changes in a file, to be able to take it back. Where the rows are in no
 /// particular order, that is almost as much to write as the rows.
 pub(crate) async fn write_up_to_refusal<C: ConnectionTrait>(
     conn: &C,
     target: Target<'_>,
-    rows: &[&Row],
-    is_there: impl Fn(&Row) -> bool,
+    rows: &Rows<'_>,
 ) -> Result<(), DbErr> {
-    if conn.get_database_backend() != DbBackend::Sqlite || rows.len() == 1 {
-        return write(conn, target, rows, is_there).await;
+    let is_one = rows.new.len() + rows.there.len() == 1;
+    if conn.get_database_backend() != DbBackend::Sqlite || is_one || target.way == Way::Singly {
+        return write(conn, target, rows).await;
     }
-    let (there, new): (Vec<_>, Vec<_>) = rows.iter().copied().partition(|row| is_there(row));
-    for insert in target.inserts(DbBackend::Sqlite, &new) {
+    for insert in target.inserts(DbBackend::Sqlite, &rows.new) {
         conn.execute_raw(dialect::or_fail(DbBackend::Sqlite.build(&insert)))
             .await?;
     }
-    for update in target.updates(&there) {
+    for update in target.updates(&rows.there) {
         conn.execute_raw(dialect::or_fail(DbBackend::Sqlite.build(&update)))
             .await?;
     }
@@ -240,7 +289,7 @@ async fn insert<C: ConnectionTrait>(
         if let Some(conflict) = &conflict {
             insert.on_conflict(conflict.clone());
         }
-        conn.execute(&insert).await?;
+        Marked(conn).execute(&insert).await?;
     }
     Ok(())
 }
@@ -262,32 +311,80 @@ pub(crate) async fn delete<C: ConnectionTrait>(conn: &C, table: &Table, keys: &[
         delete
             .from_table(table_ref(table))
             .and_where(key_is_among(conn.get_database_backend(), table, chunk));
-        conn.execute(&delete).await?;
+        Marked(conn).execute(&delete).await?;
     }
     Ok(())
 }
 
-/// Sets one column of one row.
+/// Sets columns of one row.
 pub(crate) async fn set<C: ConnectionTrait>(
     conn: &C,
     table: &Table,
     key: &[Value],
-    column: usize,
-    value: Value,
+    values: &[(usize, Value)],
 ) -> Result<(), DbErr> {
-    let column = &table.columns[column];
     let backend = conn.get_database_backend();
     let mut update = Query::update();
-    update
-        .table(table_ref(table))
-        .value(Alias::new(&column.name), bind(backend, column, &value))
-        .and_where(key_is_among(backend, table, &[key.to_vec()]));
-    conn.execute(&update).await.map(drop)
+    update.table(table_ref(table));
+    for (index, value) in values {
+        let column = &table.columns[*index];
+        update.value(Alias::new(&column.name), bind(backend, column, value));
+    }
+    update.and_where(key_is_among(backend, table, &[key.to_vec()]));
+    Marked(conn).execute(&update).await.map(drop)
+}
+
+/// Sets one column of rows to null.
+pub(crate) async fn set_null<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    keys: &[Vec<Value>],
+    column: usize,
+) -> Result<(), DbErr> {
+    let backend = conn.get_database_backend();
+    for chunk in chunks(keys, table.key.len()) {
+        let mut update = Query::update();
+        update
+            .table(table_ref(table))
+            .value(Alias::new(&table.columns[column].name), Expr::null())
+            .and_where(key_is_among(backend, table, chunk));
+        Marked(conn).execute(&update).await?;
+    }
+    Ok(())
+}
+
+/// The rows that have one of these tuples in some columns, locked in the order of their keys.
+pub(crate) async fn with_tuples<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    columns: &[usize],
+    tuples: &[Vec<Value>],
+) -> Result<HashMap<String, Row>, Error> {
+    let backend = conn.get_database_backend();
+    let mut rows = HashMap::new();
+    for chunk in chunks(tuples, columns.len()) {
+        let names = columns
+            .iter()
+            .map(|index| column_of(table, &table.columns[*index].name));
+        let bound = chunk.iter().map(|tuple| {
+            let values = columns.iter().zip(tuple);
+            values
+                .map(|(index, value)| bind(backend, &table.columns[*index], value))
+                .collect()
+        });
+        let mut query = table.select();
+        query.and_where(dialect::among(backend, names.collect(), bound.collect()));
+        in_key_order(&mut query, table);
+        dialect::for_update(&mut query, backend);
+        rows.extend(by_key(conn, table, &query).await?);
+    }
+    Ok(rows)
 }
 
 /// The key of another row that has the values of `row` in these columns.
 pub(crate) async fn with_values_of<C: ConnectionTrait>(
     conn: &C,
+    catalog: &Catalog,
     table: &Table,
     columns: &[usize],
     row: &Row,
@@ -297,7 +394,12 @@ pub(crate) async fn with_values_of<C: ConnectionTrait>(
     let mut query = table.select();
     for index in columns {
         let column = &table.columns[*index];
-        query.and_where(column_of(table, &column.name).eq(bind(backend, column, &row[*index])));
+        let value = bind(backend, column, &row[*index]);
+        // PostgreSQL would compare what is bound as a text with letters' case.
+        let storage = catalog.storage(&table.name, &column.name);
+        let is_citext = storage.is_some_and(|storage| storage.data_type == "citext");
+        let value = if is_citext { value.cast_as("citext") } else { value };
+        query.and_where(column_of(table, &column.name).eq(value));
     }
     let others = by_key(conn, table, query.limit(2)).await?;
     Ok(others.into_keys().find(|key| *key != own))

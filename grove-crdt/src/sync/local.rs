@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{DatabaseTransaction, TransactionTrait as _};
+use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     replica::{Ending, Merged, Peer, Replica, merge, transact},
     store::{
+        begin::begin,
         dead_letters::{self, Letter},
         dialect,
         peers::{self, Within},
@@ -258,7 +259,7 @@ impl Replica {
         // One snapshot for all tables, or a transaction would be seen in parts.
         self.core.doubt.settle(&self.core.db).await;
         let options = dialect::one_snapshot(self.core.db.get_database_backend());
-        let tx = self.core.db.begin_with_options(options).await?;
+        let (tx, ()) = begin(&self.core.db, options, ()).await?;
         let page = self.page_in(&tx, tables, after, not_via, limit.max(1)).await;
         tx.rollback().await?;
         page

@@ -197,9 +197,15 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
         }
     }
     let merged = replica.merge_changes(peer, &changes, &request.replica_id).await?;
-    rejected.extend(merged.rejected.into_iter().map(|rejection| Rejection {
-        index: places[rejection.index],
-        ..rejection
+    rejected.extend(merged.rejected.into_iter().map(|mut rejection| {
+        if rejection.code == RejectionCode::Unstorable {
+            // The database's own words are for the log.
+            rejection.message = "the database here can't store the record; the log of this replica says why".into();
+        }
+        Rejection {
+            index: places[rejection.index],
+            ..rejection
+        }
     }));
     rejected.sort_by_key(|rejection| rejection.index);
     let refused: HashSet<_> = rejected.iter().map(|rejection| rejection.index).collect();

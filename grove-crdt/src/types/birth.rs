@@ -10,6 +10,7 @@ use crate::{
     types::{
         Cell, CellKey, Element, Kind, State, Totals,
         json::{self, canonical, exact_i64},
+        places::Places,
         set::element_key,
     },
 };
@@ -82,15 +83,15 @@ pub(super) fn contribution_of(head: &Head, field: &str) -> Vec<(CellKey, Cell)> 
     }
 }
 
-/// The one of these cells that is at a place.
-pub(super) fn contribution_to(head: &Head, key: &CellKey) -> Option<Cell> {
-    let born = head.birth.as_ref()?.get(key.field.as_str())?;
+/// The one of these cells that is at a place. The index is of this birth, and of no other.
+pub(super) fn contribution_to(head: &Head, key: &CellKey, places: &Places) -> Option<Cell> {
+    let birth = head.birth.as_deref()?;
+    let born = birth.get(key.field.as_str())?;
     let state = match (born.kind, &born.value) {
         (Kind::Lww, value) => key.cell.is_empty().then(|| State::Lww(value.clone())),
         (Kind::Counter, value) => (key.cell == head.hlc.node.as_str()).then(|| born_totals(value)),
         (Kind::Set, value) => {
-            let mut elements = value.as_array()?.iter();
-            let element = elements.find(|value| element_key(value) == key.cell)?;
+            let element = places.find(birth, &key.field, value.as_array()?, &key.cell)?;
             Some(born_element(head, element))
         }
     };

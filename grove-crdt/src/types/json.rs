@@ -7,8 +7,16 @@ use serde_json::Value as Json;
 /// The greatest integer up to which a JavaScript number is exact.
 const MAX_EXACT: i64 = 1 << 53;
 
+#[cfg(test)]
+thread_local! {
+    /// How many canonical texts were made: of work on sets, that is what counts.
+    pub(super) static TEXTS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// The value's canonical text: no white space, object keys in byte order.
 pub(crate) fn canonical(value: &Json) -> String {
+    #[cfg(test)]
+    TEXTS.set(TEXTS.get() + 1);
     text(|out| write_canonical(value, out))
 }
 
@@ -117,6 +125,11 @@ pub(crate) fn i64_json(value: i64) -> Json {
 
 /// As [`i64_json`], for unsigned values.
 pub(crate) fn u64_json(value: u64) -> Json {
+    u128_json(value.into())
+}
+
+/// As [`u64_json`], for longer ones.
+pub(crate) fn u128_json(value: u128) -> Json {
     i64::try_from(value).map_or_else(|_| value.to_string().into(), i64_json)
 }
 
@@ -133,6 +146,15 @@ pub(crate) fn exact_i64(value: &Json) -> Option<i64> {
 pub(crate) fn exact_u64(value: &Json) -> Option<u64> {
     match value {
         Json::Number(number) => number.as_u64(),
+        Json::String(text) => canonical_digits(text).then(|| text.parse().ok()).flatten(),
+        _ => None,
+    }
+}
+
+/// As [`exact_u64`], for longer values.
+pub(crate) fn exact_u128(value: &Json) -> Option<u128> {
+    match value {
+        Json::Number(number) => number.as_u64().map(u128::from),
         Json::String(text) => canonical_digits(text).then(|| text.parse().ok()).flatten(),
         _ => None,
     }
@@ -189,6 +211,7 @@ mod tests {
         assert_eq!(i64_json(i64::MAX), json!("9223372036854775807"));
         assert_eq!(i64_json(MAX_EXACT), json!(9_007_199_254_740_992_i64));
         assert_eq!(exact_u64(&u64_json(u64::MAX)), Some(u64::MAX));
+        assert_eq!(exact_u128(&u128_json(u128::MAX)), Some(u128::MAX));
         for text in ["+1", "007", "", "-", "1.0", "0x1"] {
             assert_eq!(exact_i64(&json!(text)), None, "{text:?}");
         }

@@ -30,6 +30,7 @@ mod kind;
 #[cfg(test)]
 mod laws;
 mod lww;
+mod places;
 mod record;
 mod set;
 
@@ -40,7 +41,9 @@ pub(crate) use encode::{
     BadBirth, birth_json, birth_member, birth_text, birth_values, check_birth, element_of_key, ordered_birth_text,
     parse_birth, parse_element, parse_totals, tags_json,
 };
-pub(crate) use json::{MAX_DEPTH, canonical, exact_i64, exact_u64, i64_json, is_same, is_too_deep, u64_json};
+pub(crate) use json::{
+    MAX_DEPTH, canonical, exact_i64, exact_u64, exact_u128, i64_json, is_same, is_too_deep, u64_json, u128_json,
+};
 pub use kind::Kind;
 pub(crate) use record::{Change, Record};
 pub(crate) use set::{Element, Tags, element_key};

@@ -13,8 +13,9 @@ use crate::{
     types::{
         Birth, Cell, CellKey, Element, Head, Kind, State, Totals,
         birth::{Born, contribution_of, contribution_to, contributions, join_birth_value},
-        counter::checked_value,
+        counter::sum,
         json::{self, canonical, exact_i64},
+        places::Places,
         set::{element_key, element_key_of},
     },
 };
@@ -34,12 +35,18 @@ const FEW: usize = 8;
 pub(crate) struct Record {
     head: Option<Head>,
     cells: BTreeMap<CellKey, Cell>,
+    /// Of the elements in the head.
+    places: Places,
 }
 
 impl Record {
     /// A record as it was stored.
     pub(crate) fn stored(head: Option<Head>, cells: BTreeMap<CellKey, Cell>) -> Self {
-        Self { head, cells }
+        Self {
+            head,
+            cells,
+            places: Places::default(),
+        }
     }
 
     pub(crate) fn head(&self) -> Option<&Head> {
@@ -76,11 +83,6 @@ impl Record {
                     self.merge_head(head);
                     is_normal = false;
                 }
-                // To go through what a birth adds to a set once for all cells is better than once for each.
-                Change::Cell(key, cell) if self.is_born_with_elements(&key.field) => {
-                    self.merge_cell(key, cell);
-                    is_normal = false;
-                }
                 Change::Cell(key, cell) => match changes.peek() {
                     Some(Change::Cell(next, _)) if next.field == key.field => {
                         self.join_cells((key, cell), &mut changes);
@@ -104,11 +106,6 @@ impl Record {
         self.merge(head.into_iter().chain(cells));
     }
 
-    fn is_born_with_elements(&self, field: &str) -> bool {
-        let born = self.head.as_ref().and_then(|head| head.birth.as_ref()?.get(field));
-        born.is_some_and(|born| born.kind == Kind::Set && born.value.as_array().is_some_and(|all| !all.is_empty()))
-    }
-
     /// Joins one cell, in the normal form of its place; other places don't depend on it.
     fn join_cell(&mut self, key: CellKey, mut theirs: Cell) {
         if let Some(mine) = self.cells.get_mut(&key) {
@@ -120,7 +117,7 @@ impl Record {
             if head.epoch > theirs.epoch || head.birth.is_none() {
                 return;
             }
-            if let Some(born) = contribution_to(head, &key) {
+            if let Some(born) = contribution_to(head, &key, &self.places) {
                 theirs.join(&key.cell, born.clone());
                 if theirs == born {
                     return;
@@ -165,6 +162,7 @@ impl Record {
     }
 
     fn merge_head(&mut self, theirs: Head) {
+        self.places = Places::default();
         let Some(mine) = &mut self.head else {
             self.head = Some(theirs);
             return;
@@ -277,13 +275,13 @@ impl Record {
 
     /// A counter was moved by this node. `None` when a total would leave its range.
     #[must_use]
-    pub(crate) fn increment(&mut self, field: &str, at: &Hlc, by: i64) -> Option<()> {
+    pub(crate) fn increment(&mut self, field: &str, at: &Hlc, by: impl Into<i128>) -> Option<()> {
         let key = CellKey::new(field, at.node.as_str());
         let before = match self.current(&key).map(|cell| cell.state) {
             Some(State::Counter(totals)) => totals,
             _ => Totals::default(),
         };
-        let totals = before.plus(by)?;
+        let totals = before.plus(by.into())?;
         self.write(key, at, State::Counter(totals));
         Some(())
     }
@@ -332,7 +330,7 @@ impl Record {
         let head = self.head.as_ref()?;
         match self.cells.get(key) {
             Some(cell) if cell.epoch == head.epoch => Some(cell.clone()),
-            _ => contribution_to(head, key),
+            _ => contribution_to(head, key, &self.places),
         }
     }
 
@@ -382,6 +380,23 @@ impl Record {
         born.is_some() || cells.next().is_some()
     }
 
+    /// What a counter's totals come to, which may be beyond what it can show.
+    pub(crate) fn sum(&self, field: &str) -> i128 {
+        let (born, cells) = self.parts(field);
+        let born = born.filter(|born| born.value.kind == Kind::Counter);
+        let node = born.map(|born| born.head.hlc.node.as_str());
+        let mut is_covered = false;
+        let cells = cells.inspect(|(key, _)| is_covered |= Some(key.cell.as_str()) == node);
+        let stored = sum(cells.filter_map(|(_, cell)| match cell.state {
+            State::Counter(totals) => Some(totals),
+            _ => None,
+        }));
+        // Where there is a cell, it says what the birth says and more.
+        let born = born.filter(|_| !is_covered);
+        let born = born.and_then(|born| exact_i64(&born.value.value)).unwrap_or_default();
+        stored + i128::from(born)
+    }
+
     /// The field's value, `None` when the record says nothing about it.
     ///
     /// # Errors
@@ -407,13 +422,8 @@ impl Record {
                 written.next_back().or(born).cloned()
             }
             Kind::Counter => {
-                let born = born.filter(|born| !is_covered(born.head.hlc.node.as_str()));
-                let born = born.map(|born| Totals::of(exact_i64(&born.value.value).unwrap_or_default()));
-                let totals = states.filter_map(|state| match state {
-                    State::Counter(totals) => Some(*totals),
-                    _ => None,
-                });
-                Some(json::i64_json(checked_value(totals.chain(born)).ok_or(Overflow)?))
+                let sum = i64::try_from(self.sum(field)).map_err(|_| Overflow)?;
+                Some(json::i64_json(sum))
             }
             Kind::Set => {
                 let born = born.and_then(|born| born.value.value.as_array()).into_iter().flatten();

@@ -1,24 +1,34 @@
 //! The databases of a test.
 
 mod each;
+mod kind;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
-pub use each::{for_all, go_on_with, run, run_on_all, run_with_threads};
+pub use each::{available, for_all, for_all_by, go_on_with, run, run_on_all, run_with_threads};
+pub use kind::Kind;
 pub use sea_orm::DbBackend;
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
 
-/// The database that this test runs on. SQLite, unless [`on_each_database!`](crate::on_each_database) says otherwise.
+/// The kind of database that this test runs on. SQLite, unless [`on_each_database!`](crate::on_each_database) says otherwise.
+pub fn kind() -> Kind {
+    each::current().map_or(Kind::Sqlite, |test| test.kind())
+}
+
+/// What SeaORM takes the database for that this test runs on.
 pub fn backend() -> DbBackend {
-    each::current().map_or(DbBackend::Sqlite, |test| test.backend())
+    kind().backend()
 }
 
 /// A new, empty database, and a pool of connections to it. On SQLite it is in memory.
 pub async fn new_database() -> DatabaseConnection {
-    match backend() {
+    match kind() {
         // One connection, so that all see the same.
-        DbBackend::Sqlite => open(ConnectOptions::new("sqlite::memory:"), 1).await,
+        Kind::Sqlite => open(ConnectOptions::new("sqlite::memory:"), 1).await,
         _ => connect(&server::create().await).await,
     }
 }
@@ -51,7 +61,7 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A new, empty database.
     pub async fn new() -> Self {
-        if backend() != DbBackend::Sqlite {
+        if kind() != Kind::Sqlite {
             let (url, dir) = (server::create().await, None);
             return Self { url, dir };
         }
@@ -90,6 +100,37 @@ impl TestDatabase {
         let db = self.connect().await;
         db.execute_unprepared(&vacuum).await.expect("a copy");
         copy
+    }
+}
+
+/// Databases for the runs of one test: each run finds them empty. To empty one takes a server less than to create another.
+#[derive(Debug, Default)]
+pub struct Places(Mutex<Vec<(String, DatabaseConnection)>>);
+
+impl Places {
+    /// The database at this place, empty. What was connected to it before is disconnected.
+    pub async fn fresh(&self, place: usize) -> DatabaseConnection {
+        if backend() == DbBackend::Sqlite {
+            return new_database().await;
+        }
+        let known = self.0.lock().expect("the databases").get(place).cloned();
+        let url = match known {
+            Some((url, before)) => {
+                before.close().await.expect("closed");
+                server::clear(&url).await;
+                url
+            }
+            None => server::create().await,
+        };
+        let db = connect(&url).await;
+        let mut places = self.0.lock().expect("the databases");
+        if let Some(known) = places.get_mut(place) {
+            known.1 = db.clone();
+        } else {
+            assert_eq!(places.len(), place, "places are taken one after the other");
+            places.push((url, db.clone()));
+        }
+        db
     }
 }
 

@@ -11,11 +11,11 @@ use std::{
 
 use sea_orm::{
     ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, Statement,
-    sqlx::{Connection as _, MySqlConnection, PgConnection},
+    sqlx::{Connection as _, MySqlConnection, PgConnection, query_scalar},
 };
 use url::Url;
 
-use super::each;
+use super::{Kind, each};
 
 /// Begins the name of every database; the number of the process and one of its own follow.
 const PREFIX: &str = "grove_test_";
@@ -23,48 +23,72 @@ const PREFIX: &str = "grove_test_";
 /// How long a server is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Where the server is, and with which of its databases to begin.
-fn server_url(backend: DbBackend) -> Url {
-    let (variable, default) = match backend {
-        DbBackend::Postgres => (
+/// The variable that says where the server is and with which of its databases to begin, and where it is otherwise.
+fn variable(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Sqlite => unreachable!("SQLite needs no server"),
+        Kind::Postgres => (
             "GROVE_TEST_POSTGRES_URL",
             "postgres://postgres@127.0.0.1:5432/postgres?sslmode=disable",
         ),
-        _ => ("GROVE_TEST_MYSQL_URL", "mysql://root@127.0.0.1:3306/test"),
-    };
+        Kind::MySql => ("GROVE_TEST_MYSQL_URL", "mysql://root@127.0.0.1:3307/test"),
+        Kind::MariaDb => ("GROVE_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
+    }
+}
+
+fn server_url(kind: Kind) -> Url {
+    let (variable, default) = variable(kind);
     let url = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     url.parse().unwrap_or_else(|error| panic!("{variable}: {error}"))
 }
 
 /// Whether the server answers, or why it does not. Asked once; then what earlier processes left there is dropped.
-pub(super) fn reachable(backend: DbBackend) -> Result<(), String> {
-    static POSTGRES: OnceLock<Result<(), String>> = OnceLock::new();
-    static MYSQL: OnceLock<Result<(), String>> = OnceLock::new();
-    let (answer, name) = match backend {
-        DbBackend::Postgres => (&POSTGRES, "PostgreSQL"),
-        DbBackend::MySql => (&MYSQL, "MySQL"),
-        _ => return Ok(()),
+pub(super) fn reachable(kind: Kind) -> Result<(), String> {
+    static ANSWERS: [OnceLock<Result<(), String>>; 3] = [const { OnceLock::new() }; 3];
+    let answer = match kind {
+        Kind::Sqlite => return Ok(()),
+        Kind::Postgres => &ANSWERS[0],
+        Kind::MySql => &ANSWERS[1],
+        Kind::MariaDb => &ANSWERS[2],
     };
     let ask = || {
-        let url = server_url(backend);
-        let answer = block_on(async {
-            let connected = tokio::time::timeout(PATIENCE, try_to_connect(backend, &url)).await;
-            connected.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))?;
-            drop_leftovers(backend).await;
-            Ok(())
-        });
-        answer.map_err(|error: String| format!("{name} is not reachable at {}: {error}", without_password(url)))
+        let url = server_url(kind);
+        let asked = block_on(async { tokio::time::timeout(PATIENCE, product(kind, &url)).await });
+        let asked = asked.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
+        let (name, url) = (kind.name(), without_password(url));
+        let found = asked.map_err(|error| format!("{name} is not reachable at {url}: {error}"))?;
+        // No reason to skip a test, which would pass without having seen its database.
+        let variable = variable(kind).0;
+        assert_eq!(
+            found,
+            kind,
+            "{url} is {}: {variable} has to lead to {name}",
+            found.name()
+        );
+        block_on(drop_leftovers(kind));
+        Ok(())
     };
     answer.get_or_init(ask).clone()
 }
 
-/// Not through a pool, which would not tell why it does not connect.
-async fn try_to_connect(backend: DbBackend, url: &Url) -> Result<(), String> {
-    let connected = match backend {
-        DbBackend::Postgres => PgConnection::connect(url.as_str()).await.map(drop),
-        _ => MySqlConnection::connect(url.as_str()).await.map(drop),
+/// What kind of server this is, by its own word. Not through a pool, which would not tell why it does not connect.
+async fn product(kind: Kind, url: &Url) -> Result<Kind, String> {
+    if kind == Kind::Postgres {
+        let connected = PgConnection::connect(url.as_str()).await;
+        return connected.map(|_| kind).map_err(|error| error.to_string());
+    }
+    let asked = async {
+        let mut connection = MySqlConnection::connect(url.as_str()).await?;
+        query_scalar::<_, String>("SELECT version()")
+            .fetch_one(&mut connection)
+            .await
     };
-    connected.map_err(|error| error.to_string())
+    let version = asked.await.map_err(|error| error.to_string())?;
+    Ok(if version.contains("MariaDB") {
+        Kind::MariaDb
+    } else {
+        Kind::MySql
+    })
 }
 
 fn without_password(mut url: Url) -> Url {
@@ -79,48 +103,76 @@ pub(super) async fn create() -> String {
     let test = each::current().expect("a test that runs on a server");
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("{PREFIX}{}_{number}", std::process::id());
-    let backend = test.backend();
-    let set = if backend == DbBackend::MySql {
-        " CHARACTER SET utf8mb4"
-    } else {
+    let kind = test.kind();
+    let set = if kind == Kind::Postgres {
         ""
+    } else {
+        " CHARACTER SET utf8mb4"
     };
-    test.databases.lock().expect("the names").push((backend, name.clone()));
-    let server = administrator(backend).await;
+    test.databases.lock().expect("the names").push((kind, name.clone()));
+    let server = administrator(kind).await;
     let created = server.execute_unprepared(&format!("CREATE DATABASE {name}{set}")).await;
     created.expect("a new database");
     server.close().await.expect("closed");
-    let mut url = server_url(backend);
+    let mut url = server_url(kind);
     url.set_path(&name);
     url.into()
 }
 
+/// Drops all that is in the database at this URL.
+pub(super) async fn clear(url: &str) {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.expect("the database");
+    let statements = if db.get_database_backend() == DbBackend::Postgres {
+        ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"].map(str::to_owned)
+    } else {
+        let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = database()";
+        let tables = texts(&db, tables).await.join("`, `");
+        [
+            "SET foreign_key_checks = 0".to_owned(),
+            format!("DROP TABLE IF EXISTS `{tables}`"),
+        ]
+    };
+    for statement in statements {
+        let result = db.execute_unprepared(&statement).await;
+        result.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    db.close().await.expect("closed");
+}
+
 /// A connection that makes and drops databases.
-async fn administrator(backend: DbBackend) -> DatabaseConnection {
-    let mut options = ConnectOptions::new(server_url(backend));
+async fn administrator(kind: Kind) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(server_url(kind));
     options.max_connections(1).sqlx_logging(false);
     Database::connect(options).await.expect("the server answers")
 }
 
 /// Drops databases, with whoever is still connected to them. Says what it can't drop.
-pub(super) fn drop_all(backend: DbBackend, databases: Vec<String>) {
+pub(super) fn drop_all(kind: Kind, databases: Vec<String>) {
     if databases.is_empty() {
         return;
     }
     block_on(async {
-        let server = administrator(backend).await;
+        let server = administrator(kind).await;
         for name in &databases {
-            drop_one(&server, name).await;
+            drop_one(&server, kind, name).await;
         }
         server.close().await.expect("closed");
     });
 }
 
-async fn drop_one(server: &DatabaseConnection, name: &str) {
+async fn drop_one(server: &DatabaseConnection, kind: Kind, name: &str) {
     let mut statements = vec![format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")];
     if server.get_database_backend() == DbBackend::MySql {
         // It would wait for transactions that nobody is going to end.
-        let sessions = format!("SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE db = '{name}'");
+        // MySQL's list of processes can't be read while a session runs a statement with bytes in it that are no text.
+        let sessions = match kind {
+            Kind::MySql => format!(
+                "SELECT CAST(processlist_id AS CHAR) FROM performance_schema.threads WHERE processlist_db = '{name}'"
+            ),
+            _ => format!("SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE db = '{name}'"),
+        };
         let sessions = texts(server, &sessions).await.into_iter();
         statements = sessions.map(|id| format!("KILL {id}")).collect();
         statements.push("SET lock_wait_timeout = 10".to_owned());
@@ -137,14 +189,14 @@ async fn drop_one(server: &DatabaseConnection, name: &str) {
 }
 
 /// Drops the databases of processes that are no more: a test that is killed drops nothing.
-async fn drop_leftovers(backend: DbBackend) {
+async fn drop_leftovers(kind: Kind) {
     // Where there is no telling which processes there are, they stay.
     if !std::path::Path::new("/proc/self").exists() {
         return;
     }
-    let server = administrator(backend).await;
-    let names = match backend {
-        DbBackend::Postgres => "SELECT datname::text FROM pg_database",
+    let server = administrator(kind).await;
+    let names = match kind {
+        Kind::Postgres => "SELECT datname::text FROM pg_database",
         _ => "SELECT schema_name FROM information_schema.schemata",
     };
     for name in texts(&server, names).await {
@@ -155,7 +207,7 @@ async fn drop_leftovers(backend: DbBackend) {
         // An earlier process may have had this one's number. What tests make by themselves has other names.
         let could_collide = process == std::process::id().to_string() && number.parse::<u32>().is_ok();
         if !alive || could_collide {
-            drop_one(&server, &name).await;
+            drop_one(&server, kind, &name).await;
         }
     }
     server.close().await.expect("closed");

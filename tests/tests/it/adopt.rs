@@ -14,10 +14,7 @@ use grove_crdt::{AdoptReport, OrSet, Replica};
 use grove_crdt_tests::{
     TestDatabase, assert_agrees, builder, cells, create_table, entities::document, new_database, replica_of, rows,
 };
-use sea_orm::{
-    ActiveValue::Set, ActiveValue::Unchanged, ConnectionTrait, DatabaseConnection, EntityTrait, TransactionSession,
-    TransactionTrait,
-};
+use sea_orm::{ActiveValue::Set, ActiveValue::Unchanged, ConnectionTrait, DatabaseConnection, EntityTrait};
 
 use crate::{
     capture::{draft, epochs, execute, field, sql},
@@ -340,24 +337,16 @@ async fn a_failing_page_leaves_those_before_it() {
     let db = new_database().await;
     fill(&db, 25).await;
     let replica = open(db, "node-1").await;
-    execute(
-        &replica.untracked(),
-        "UPDATE documents SET tags = '{}' WHERE id = '0015'",
-        [],
-    )
-    .await;
+    // Longer than a replicated row's key may be.
+    let key = format!("0015{}", "€".repeat(180));
+    let copy = format!(
+        "INSERT INTO documents (id, title, view_count, tags) SELECT '{key}', title, view_count, tags FROM documents WHERE id = '0015'"
+    );
+    execute(&replica.untracked(), &copy, []).await;
     replica.adopt::<document::Entity>().page_size(10).await.unwrap_err();
     assert_eq!(cells(&replica, "documents").await.len(), 10);
-    let tx = replica.untracked().begin().await.unwrap();
-    document::ActiveModel {
-        id: Unchanged("0015".into()),
-        tags: Set(OrSet::new()),
-        ..Default::default()
-    }
-    .update(&tx)
-    .await
-    .unwrap();
-    tx.commit().await.unwrap();
+    let delete = format!("DELETE FROM documents WHERE id = '{key}'");
+    execute(&replica.untracked(), &delete, []).await;
     assert_eq!(
         replica.adopt::<document::Entity>().page_size(10).await.unwrap().rows,
         15

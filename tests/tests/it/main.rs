@@ -23,6 +23,7 @@ mod metrics;
 mod migrations;
 mod notes;
 mod open;
+mod order;
 mod presence;
 mod schemas;
 mod servers;

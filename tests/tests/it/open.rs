@@ -264,9 +264,10 @@ async fn opening_changes_nothing_of_the_users() {
             }
             DbBackend::MySql => {
                 "SELECT concat(
-                    (SELECT group_concat(concat_ws(',', column_name, column_type, collation_name, is_nullable, extra))
+                    (SELECT group_concat(concat_ws(',', column_name, column_type, collation_name, is_nullable, extra)
+                            ORDER BY ordinal_position)
                         FROM information_schema.columns WHERE table_schema = database() AND table_name = 'documents'),
-                    (SELECT group_concat(index_name) FROM information_schema.statistics
+                    (SELECT group_concat(index_name ORDER BY index_name, seq_in_index) FROM information_schema.statistics
                         WHERE table_schema = database() AND table_name = 'documents'),
                     (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = database()))"
             }

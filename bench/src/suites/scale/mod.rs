@@ -1,5 +1,6 @@
 //! Whether one change costs the same however much there is already.
 
+mod born;
 mod peers;
 mod sets;
 mod stages;
@@ -11,6 +12,7 @@ use crate::harness::Bench;
 pub(super) async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Box::pin(tables::run(bench)).await?;
     Box::pin(sets::run(bench)).await?;
+    Box::pin(born::run(bench)).await?;
     Box::pin(peers::run(bench)).await
 }
 

@@ -128,7 +128,7 @@ async fn add(replica: &Replica, elements: impl IntoIterator<Item = String>) -> a
     Ok(timer.seconds())
 }
 
-async fn open(node: &str, file: &SqliteFile) -> anyhow::Result<Replica> {
+pub(super) async fn open(node: &str, file: &SqliteFile) -> anyhow::Result<Replica> {
     let builder = Replica::builder(node).entity::<tagged::Entity>();
     Ok(builder.open(with_table(file).await?).await?)
 }

@@ -9,7 +9,7 @@ use sea_orm::{
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::{NUL, has_nul, null, times};
+use super::{NUL, has_nul, json_null, null, times};
 use crate::types::{exact_i64, exact_u64};
 
 /// The value of a JSON form, or what is wrong with it.
@@ -101,7 +101,7 @@ fn decode_some(json: &Json, value_type: &ArrayType) -> Option<Value> {
             chars.next().is_none().then_some(value)?.into()
         }
         ArrayType::Bytes => BASE64.decode(text?).ok()?.into(),
-        ArrayType::Json => Value::Json(Some(Box::new(json.clone()))),
+        ArrayType::Json => Value::Json(Some(Box::new(json_null::json(json).clone()))),
         ArrayType::Uuid => Uuid::parse_str(text?).ok()?.into(),
         ArrayType::Decimal => decimal(text?)?.into(),
         _ => return times::decode(text?, value_type),

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use sea_orm::{Value, sea_query::OptionEnum};
 use serde_json::{Number, Value as Json};
 
-use super::{NUL, has_nul, times};
+use super::{NUL, has_nul, is_unreadable, json_null, times};
 use crate::types::{MAX_DEPTH, i64_json, is_too_deep, u64_json};
 
 /// The JSON form of a value, or what is wrong with it.
@@ -31,6 +31,7 @@ fn encode_some(value: &Value) -> Result<Option<Json>, String> {
             .transpose()?,
         Value::Double(v) => v.map(float).transpose()?,
         Value::String(v) => v.clone().map(text).transpose()?,
+        unreadable if is_unreadable(unreadable) => return Err(CANT_BE_READ.into()),
         Value::Char(v) => v.map(|v| text(v.into())).transpose()?,
         Value::Enum(OptionEnum::Some(v)) => Some(text(v.value.to_string())?),
         Value::Enum(OptionEnum::None(_)) => None,
@@ -41,6 +42,8 @@ fn encode_some(value: &Value) -> Result<Option<Json>, String> {
         other => times::encode(other)?.map(Json::String),
     })
 }
+
+const CANT_BE_READ: &str = "the column holds the character U+0000, or something that can't be read as the field's type";
 
 /// Databases differ in whether they keep the sign of a zero, so it has none.
 fn float(value: f64) -> Result<Json, String> {
@@ -62,7 +65,8 @@ fn text(value: String) -> Result<Json, String> {
 }
 
 fn json(value: &Json) -> Result<Json, String> {
-    if is_too_deep(value) {
+    let form = json_null::form(value);
+    if is_too_deep(&form) {
         return Err(format!(
             "JSON nested deeper than {MAX_DEPTH} levels can't be replicated"
         ));
@@ -70,7 +74,7 @@ fn json(value: &Json) -> Result<Json, String> {
     if has_nul(value) {
         return Err(NUL.into());
     }
-    Ok(value.clone())
+    Ok(form)
 }
 
 /// The decimal as everyone can read it: PostgreSQL's driver gives scales that no parser takes back.

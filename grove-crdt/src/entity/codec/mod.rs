@@ -9,7 +9,7 @@
 //! | `Uuid` | lower case, with hyphens |
 //! | `Decimal` | a string, its scale kept up to 28 digits; zero has no sign |
 //! | dates and times | ISO 8601, years 0001 to 9999; see [`times`] |
-//! | JSON | itself; U+0000 is refused in its texts and names |
+//! | JSON | itself; U+0000 is refused in its texts and names. Its own null is `{"$json":null}`; see [`json_null`] |
 //! | null | `null` |
 //!
 //! Types of one kind (the integers, the floats, the texts, the dates and times of `chrono` and of `time`) read each other's
@@ -17,6 +17,7 @@
 
 mod decode;
 mod encode;
+mod json_null;
 #[cfg(test)]
 mod tests;
 mod times;
@@ -83,6 +84,21 @@ fn has_nul(json: &Json) -> bool {
         Json::Object(map) => map.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
         _ => false,
     }
+}
+
+/// Stands for a value of a row that can't be read: a text that is no time, an instant beyond what the type can hold. No value of a
+/// column that is replicated is the character U+0000, and [`encode`] refuses it.
+pub(crate) const UNREADABLE: Value = Value::Char(Some('\0'));
+
+/// Whether a value of a row could not be read.
+pub(crate) fn is_unreadable(value: &Value) -> bool {
+    *value == UNREADABLE
+}
+
+/// The null to bind for a value of a type.
+pub(crate) fn null_of(value_type: &ArrayType) -> Value {
+    // Types without a form are those of untagged columns, and few of them; a null of text is taken for any.
+    null(value_type).unwrap_or(Value::String(None))
 }
 
 /// The null of a type, `None` when the type has no JSON form.

@@ -282,6 +282,31 @@ fn types_of_one_kind_read_each_others_forms() {
     }
 }
 
+/// JSON's null was taken for no value.
+#[test]
+fn the_null_of_json_has_a_form_of_its_own() {
+    let of = |json: Json| Value::Json(Some(Box::new(json)));
+    let mark = |json: Json| json!({ "$json": json });
+    for (value, form) in [
+        (Value::Json(None), Json::Null),
+        (of(Json::Null), mark(Json::Null)),
+        (of(mark(Json::Null)), mark(mark(Json::Null))),
+        (of(mark(mark(Json::Null))), mark(mark(mark(Json::Null)))),
+        (of(mark(json!(1))), mark(json!(1))),
+        (of(mark(mark(json!({})))), mark(mark(json!({})))),
+        (
+            of(json!({ "$json": null, "x": null })),
+            json!({ "$json": null, "x": null }),
+        ),
+        (of(json!([null])), json!([null])),
+        (of(json!("null")), json!("null")),
+    ] {
+        assert_eq!(encode(&value).as_ref(), Ok(&form));
+        assert_eq!(decode(&form, &ArrayType::Json), Ok(value));
+        assert_eq!(normal(&form, &ArrayType::Json), Ok(form));
+    }
+}
+
 /// A parser that is not exact in the last bit made a row and its record differ for ever.
 #[test]
 fn floats_survive_their_text() {

@@ -37,6 +37,7 @@ impl Catalog {
         };
         for table in catalog.tables.values_mut() {
             table.loose_key |= table.has_loose_key();
+            table.mark_loose_keys();
         }
         Ok(catalog)
     }
@@ -76,6 +77,27 @@ impl Catalog {
         self.tables.get(table).is_some_and(|table| table.altered)
     }
 
+    /// Whether a row of the table may be found by another key than its own.
+    pub(crate) fn has_loose_key(&self, table: &str) -> bool {
+        self.tables.get(table).is_some_and(|table| table.loose_key)
+    }
+
+    /// Whether the primary key of the table may be checked only when the transaction commits.
+    pub(crate) fn has_deferred_key(&self, table: &str) -> bool {
+        let table = self.tables.get(table);
+        table.is_some_and(|table| table.primary.as_ref().is_some_and(|key| key.deferred))
+    }
+
+    /// Whether the table has a constraint, other than a foreign key, that may be checked only when the transaction commits.
+    pub(crate) fn has_deferrable(&self, table: &str) -> bool {
+        self.tables.get(table).is_some_and(|table| table.deferrable)
+    }
+
+    /// Whether the column may be null.
+    pub(crate) fn is_nullable(&self, table: &str, column: &str) -> bool {
+        self.column(table, column).is_some_and(|column| column.nullable)
+    }
+
     /// The primary key and the other unique keys of the table, the primary key first.
     pub(crate) fn unique_keys(&self, table: &str) -> impl Iterator<Item = &UniqueKey> {
         let table = self.tables.get(table);
@@ -96,20 +118,6 @@ impl Catalog {
                 || name == format!("index '{}'", key.name)
         };
         self.unique_keys(table).find(is_meant)
-    }
-
-    /// The columns of the table's unique keys, but for its primary key, and whether each may be null in any number of
-    /// rows.
-    pub(crate) fn unique_columns(&self, table: &str) -> BTreeSet<(String, bool)> {
-        let keys = self.tables.get(table).map_or(&[][..], |table| &table.unique);
-        let mut columns = BTreeMap::new();
-        for key in keys {
-            for name in &key.columns {
-                let nullable = !key.nulls_equal && self.column(table, name).is_some_and(|column| column.nullable);
-                *columns.entry(name.clone()).or_insert(true) &= nullable;
-            }
-        }
-        columns.into_iter().collect()
     }
 
     /// The foreign keys whose parent is `table`.
@@ -133,7 +141,7 @@ impl Catalog {
             let more: Vec<_> = self
                 .foreign_keys
                 .iter()
-                .filter(|key| key.on_delete != Action::Refuse || key.on_update != Action::Refuse)
+                .filter(|key| key.on_delete.acts() || key.on_update.acts())
                 .filter(|key| reached.contains(&key.child) && !reached.contains(&key.parent))
                 .map(|key| key.parent.clone())
                 .collect();
@@ -149,7 +157,8 @@ impl Catalog {
         table.columns.iter().find(|known| known.name == column)
     }
 
-    fn is_same(&self, one: &str, other: &str) -> bool {
+    /// Whether two names are of one table.
+    pub(crate) fn is_same(&self, one: &str, other: &str) -> bool {
         one == other || (self.folds_case && one.eq_ignore_ascii_case(other))
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 
+use crate::entity::note_relation;
+
 use super::{
     Catalog,
     table::{Action, Column, ForeignKey, Storage, Tables, UniqueKey},
@@ -38,7 +40,9 @@ const ACTED_ON: &str = "family(root, member) AS (\
 const COLUMNS: &str = "SELECT t.relname, a.attname, a.attgenerated <> '' OR a.attidentity = 'a', \
     NOT (a.attnotnull OR y.typnotnull), coalesce(b.typname, y.typname), \
     CASE WHEN a.atttypmod >= 0 THEN a.atttypmod ELSE coalesce(d.modifier, -1) END, \
-    coalesce(NOT l.collisdeterministic, false), t.oid IN (SELECT root FROM acted_on) \
+    coalesce(NOT l.collisdeterministic, false), t.oid IN (SELECT root FROM acted_on), \
+    EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k \
+        WHERE k.conrelid = t.oid AND k.condeferrable AND k.contype <> 'f'), t.oid::int8 \
     FROM tables t \
     JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped \
     JOIN pg_catalog.pg_type y ON y.oid = a.atttypid \
@@ -89,7 +93,13 @@ async fn query<C: ConnectionTrait>(conn: &C, parts: &[&str], select: &str) -> Re
 fn tables(rows: &[QueryResult]) -> Result<Tables, DbErr> {
     let mut tables = Tables::new();
     for row in rows {
-        let table = tables.entry(row.try_get_by_index(0)?).or_default();
+        let name: String = row.try_get_by_index(0)?;
+        if !tables.contains_key(&name)
+            && let Ok(number) = row.try_get_by_index::<i64>(9)?.try_into()
+        {
+            note_relation(number, &name);
+        }
+        let table = tables.entry(name).or_default();
         let storage = storage(row.try_get_by_index(4)?, row.try_get_by_index(5)?);
         let column = Column {
             name: row.try_get_by_index(1)?,
@@ -102,6 +112,7 @@ fn tables(rows: &[QueryResult]) -> Result<Tables, DbErr> {
         table.insertable.push(column.name.clone());
         table.columns.push(column);
         table.altered = row.try_get_by_index(7)?;
+        table.deferrable = row.try_get_by_index(8)?;
     }
     Ok(tables)
 }
@@ -186,6 +197,7 @@ fn action(letter: &str) -> Action {
     match letter {
         "c" => Action::Cascade,
         "n" | "d" => Action::Reset,
+        "r" => Action::Restrict,
         _ => Action::Refuse,
     }
 }

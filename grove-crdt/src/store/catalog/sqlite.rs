@@ -102,6 +102,7 @@ fn add_unique_keys(tables: &mut Tables, rows: &[QueryResult]) -> Result<(), DbEr
         let exact = !partial && column.is_some();
         let key = table.unique_named(name);
         key.exact &= exact;
+        key.loose |= row.try_get_by_index::<Option<bool>>(5)?.unwrap_or(false);
         key.columns.extend(column);
     }
     Ok(())

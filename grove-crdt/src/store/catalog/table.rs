@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 /// What happens to a child row when its parent goes, or changes its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Nothing: the statement fails while there is a child.
+    /// Nothing: the statement fails while there is a child (`NO ACTION`).
     Refuse,
+    /// The same, but at once, even where the key is deferred (`RESTRICT`).
+    Restrict,
     /// The child goes too, or takes the new key.
     Cascade,
     /// The child's columns become null, or their defaults.
@@ -19,8 +21,14 @@ impl Action {
         match words {
             "CASCADE" => Self::Cascade,
             "SET NULL" | "SET DEFAULT" => Self::Reset,
+            "RESTRICT" => Self::Restrict,
             _ => Self::Refuse,
         }
+    }
+
+    /// Whether the database writes children by itself.
+    pub(crate) fn acts(self) -> bool {
+        matches!(self, Self::Cascade | Self::Reset)
     }
 }
 
@@ -45,6 +53,10 @@ pub(crate) struct ForeignKey {
 }
 
 /// A primary key, a unique constraint, a unique index or an exclusion constraint.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what a catalog tells of a key, each by itself"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UniqueKey {
     /// The name of the index.
@@ -58,6 +70,8 @@ pub(crate) struct UniqueKey {
     pub deferred: bool,
     /// Whether two nulls are equal in it.
     pub nulls_equal: bool,
+    /// Whether values of different texts may be equal in it.
+    pub loose: bool,
 }
 
 impl UniqueKey {
@@ -69,6 +83,7 @@ impl UniqueKey {
             exact: true,
             deferred: false,
             nulls_equal: false,
+            loose: false,
         }
     }
 }
@@ -113,6 +128,8 @@ pub(super) struct Table {
     pub altered: bool,
     /// Whether a row may be found by another key than its own (`a` by `A`, `1.0` by `1`).
     pub loose_key: bool,
+    /// Whether it has a constraint, other than a foreign key, that may be checked only when the transaction commits.
+    pub deferrable: bool,
 }
 
 impl Table {
@@ -124,6 +141,20 @@ impl Table {
             self.unique.len() - 1
         });
         &mut self.unique[place]
+    }
+
+    /// Marks the unique keys that have columns in which different values may be equal.
+    pub(super) fn mark_loose_keys(&mut self) {
+        let Self {
+            columns,
+            primary,
+            unique,
+            ..
+        } = self;
+        for key in primary.iter_mut().chain(unique) {
+            let mut own = columns.iter().filter(|column| key.columns.contains(&column.name));
+            key.loose |= own.any(|column| column.loose);
+        }
     }
 
     /// Whether the columns of its key are such that a row may be found by another key. Any column may be a key's when the

@@ -52,6 +52,8 @@ fn sqlstates_and_error_numbers_tell_the_kind_of_constraint() {
     for (number, state, constraint) in [
         (1586, "23000", Some(Constraint::Unique)),
         (1216, "23000", Some(Constraint::ForeignKey)),
+        (3008, "HY000", Some(Constraint::ForeignKey)),
+        (6575, "HY000", Some(Constraint::ForeignKey)),
         (3819, "HY000", Some(Constraint::Check)),
         (4025, "23000", Some(Constraint::Check)),
         (4025, "HY000", None),
@@ -61,8 +63,12 @@ fn sqlstates_and_error_numbers_tell_the_kind_of_constraint() {
         (1146, "42S02", None),
         (1205, "HY000", None),
     ] {
-        assert_eq!(of_mysql(number, state), constraint, "{number}");
+        assert_eq!(of_mysql(number, state, "words"), constraint, "{number}");
     }
+    let words = "Got error 193 '`d`.`c`, CONSTRAINT `c_p` FOREIGN KEY (`p`) REFERENCES `p` (`id`) ON DELETE CASCADE' from InnoDB";
+    assert_eq!(of_mysql(1296, "HY000", words), Some(Constraint::ForeignKey));
+    assert_eq!(name_in_mysql(1296, words), Some("c_p"));
+    assert_eq!(of_mysql(1296, "HY000", "Got error 168 'Unknown' from InnoDB"), None);
 }
 
 #[test]
@@ -97,7 +103,13 @@ fn mysqls_words_name_the_constraint() {
 async fn refused(live: &Live, cases: &[(&str, Constraint, Option<&str>)]) {
     for (statement, constraint, name) in cases {
         let error = live.db.execute_unprepared(statement).await.expect_err(statement);
-        let violation = violation(&error);
+        let mut violation = violation(&error);
+        // MySQL puts the table before the index.
+        if live.db.get_database_backend() == sea_orm::DbBackend::MySql
+            && let Some(name) = violation.as_mut().and_then(|violation| violation.name.as_mut())
+        {
+            *name = name.strip_prefix("c.").unwrap_or(name).to_owned();
+        }
         let expected = Violation {
             constraint: *constraint,
             name: name.map(str::to_owned),
@@ -227,7 +239,6 @@ async fn mysql_names_what_a_row_breaks() {
             "INSERT INTO c (id, a, p, t) VALUES (1, 'x''y', 'p', '')",
         ])
         .await;
-        // MySQL 8 puts the table before the index.
         refused(
             &live,
             &[

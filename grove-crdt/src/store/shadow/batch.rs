@@ -49,6 +49,9 @@ impl Batch {
         {
             self.puts.push(Put::head(pk, head, via(Part::Head(head))));
         }
+        if before.head().is_some() && after.head().is_none() {
+            self.removals.push((pk.to_owned(), CellKey::new("", "")));
+        }
         for (key, cell) in after.cells() {
             if before.cells().get(key) != Some(cell) {
                 self.puts

@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 pub(crate) use batch::{Batch, Part, remove, write};
-pub(crate) use blind::{Along, Births, Blind, Steps, Texts, Written, can_be_blind, can_be_moved, can_go_along};
+pub(crate) use blind::{Along, Births, Blind, Cells, Steps, Texts, Written, can_be_blind, can_be_moved, can_go_along};
 pub(in crate::store) use form::{Reader, tagged};
 use raw::RawState;
 pub(in crate::store) use raw::{Raw, fetch};

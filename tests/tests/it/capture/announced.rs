@@ -220,8 +220,7 @@ async fn an_announcement_whose_statement_never_came_is_not_taken_for_another() {
         .await
         .unwrap();
     drop(announced);
-    let tags: sea_orm::Value = json!(["c"]).into();
-    super::execute(&tx, "UPDATE documents SET tags = ? WHERE id = 'a'", [tags]).await;
+    super::execute(&tx, r#"UPDATE documents SET tags = '["c"]' WHERE id = 'a'"#, []).await;
     let read = document::Entity::find_by_id("a").one(&tx).await.unwrap().unwrap();
     let mut change = plus(read, "b");
     let Set(tags) = &mut change.tags else { panic!() };

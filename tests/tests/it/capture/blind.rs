@@ -134,8 +134,8 @@ async fn compared(steps: Vec<Step>) {
 }
 
 #[apply(on_each_database!)]
-fn a_blind_write_is_what_a_write_after_reading_would_be(backend: DbBackend) {
-    for_all(backend, &prop::collection::vec(step(), 1..16), 128, compared);
+fn a_blind_write_is_what_a_write_after_reading_would_be(kind: Kind) {
+    for_all(kind, &prop::collection::vec(step(), 1..16), 128, compared);
 }
 
 /// A row that is written through a connection of its own, as another process would.

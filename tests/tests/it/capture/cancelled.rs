@@ -7,10 +7,16 @@ use std::{
     task::{Context, Waker},
 };
 
-use grove_crdt_tests::{TestDatabase, assert_agrees, builder, cells, create_table, entities::document};
-use sea_orm::{AccessMode, ConnectionTrait, IsolationLevel, TransactionSession, TransactionTrait};
+use grove_crdt_tests::{
+    TestDatabase, assert_agrees, backend, builder, cells, create_table, entities::document, number,
+};
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DbBackend, IsolationLevel, TransactionSession,
+    TransactionTrait,
+};
 
-use super::{documents, draft};
+use super::{documents, draft, execute};
+use crate::merge::support::changes_of;
 
 /// Polls a future a number of times with pauses between, and drops it. Returns whether it ended.
 async fn poll_for(times: usize, future: impl Future) -> bool {
@@ -88,7 +94,7 @@ async fn a_cancelled_write_can_be_rolled_back_to_a_savepoint() {
 
 #[apply(on_sqlite_and_postgres!)]
 async fn a_cancelled_write_of_its_own_happened_whole_or_not_at_all() {
-    // A cancelled BEGIN costs its connection, and a database in memory goes with it.
+    // A cancelled statement may cost its connection, and a database in memory goes with it.
     let database = TestDatabase::new().await;
     let db = database.connect().await;
     create_table(&db, document::Entity).await.unwrap();
@@ -104,6 +110,37 @@ async fn a_cancelled_write_of_its_own_happened_whole_or_not_at_all() {
         let moment = replica.begin_with_config(Some(level), Some(mode)).await.unwrap();
         assert_agrees::<document::Entity, _>(&moment).await;
         moment.rollback().await.unwrap();
+    }
+}
+
+/// The connection on which a `BEGIN` was given up, say because a request was cancelled, stayed in a transaction: what was
+/// written by it alone was not committed, and the next to want a snapshot was refused.
+#[apply(on_each_database!)]
+async fn a_transaction_whose_begin_was_given_up_is_not_left_open() {
+    let database = TestDatabase::new().await;
+    let other = database.connect().await;
+    create_table(&other, document::Entity).await.unwrap();
+    let mut options = ConnectOptions::new(database.url());
+    options.max_connections(1).sqlx_logging(false);
+    let db = Database::connect(options).await.unwrap();
+    let replica = builder("node-1").0.entity::<document::Entity>().open(db).await.unwrap();
+    let snapshot = || replica.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly));
+    // On MySQL, other statements must not be given up.
+    let kinds = if backend() == DbBackend::MySql { 2 } else { 3 };
+    let mut written = 0;
+    for (times, kind) in (1..8).flat_map(|times| (0..kinds).map(move |kind| (times, kind))) {
+        match kind {
+            0 => poll_for(times, replica.begin()).await,
+            1 => poll_for(times, snapshot()).await,
+            _ => poll_for(times, changes_of(&replica, &["documents"])).await,
+        };
+        // There is one connection, and this is written by it.
+        let insert = format!("INSERT INTO documents VALUES ('{times}-{kind}', 't', 0, '[]', NULL)");
+        execute(replica.connection(), &insert, []).await;
+        written += 1;
+        let seen = number(&other, "SELECT count(*) FROM documents").await;
+        assert_eq!(seen, written, "{times} {kind}");
+        snapshot().await.unwrap().rollback().await.unwrap();
     }
 }
 

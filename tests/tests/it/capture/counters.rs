@@ -8,6 +8,7 @@ use sea_orm::{
 use serde_json::json;
 
 use super::{documents, draft, execute};
+use crate::merge::support::carry;
 
 mod tally {
     use grove_crdt::{Counter, Crdt};
@@ -183,13 +184,73 @@ async fn what_does_not_fit_an_i64_is_refused_and_nothing_written() {
     sea_orm::ConnectionTrait::execute_raw(&replica, raw).await.unwrap_err();
     assert_eq!(cells(&replica, "tallies").await, before);
     assert_eq!(value(&replica).await, row);
-    // The value would fit, but what was ever added would not.
-    let change = tally::ActiveModel {
-        exact: Set(Counter::new(i64::MIN)),
-        ..row.into_active_model()
+}
+
+/// What was ever added could not be more than a value, and so a counter that went to the end of its range and back could not
+/// go there again. A birth with the least integer broke the statement of the next step.
+#[apply(on_each_database!)]
+async fn a_counter_swings_between_the_ends_of_i64() {
+    let (replica, row) = tally().await;
+    let made = async |value: i64| {
+        let change = tally::ActiveModel {
+            id: Unchanged("t".into()),
+            exact: Set(Counter::new(value)),
+            ..Default::default()
+        };
+        assert_eq!(change.update(&replica).await.unwrap().exact, value);
     };
-    change.update(&replica).await.unwrap_err();
-    assert_eq!(cells(&replica, "tallies").await, before);
+    assert_eq!(row.exact, 10);
+    for _ in 0..2 {
+        for value in [i64::MIN, i64::MAX, 0] {
+            made(value).await;
+            assert_eq!(value_of(&replica, "t").await, value);
+        }
+        tally::ActiveModel::increment_exact(&replica, "t", i64::MAX)
+            .await
+            .unwrap();
+        assert_eq!(value_of(&replica, "t").await, i64::MAX);
+        execute(&replica, "UPDATE tallies SET exact = exact - 9223372036854775807", []).await;
+        assert_eq!(value_of(&replica, "t").await, 0);
+    }
+    let least = tally::ActiveModel {
+        id: Set("least".into()),
+        exact: Set(Counter::new(i64::MIN)),
+        small: Set(0),
+        note: Set(String::new()),
+    };
+    least.insert(&replica).await.unwrap();
+    tally::ActiveModel::increment_exact(&replica, "least", 3).await.unwrap();
+    assert_eq!(value_of(&replica, "least").await, i64::MIN + 3);
+
+    let shown = replica.inspect::<tally::Entity>("t").await.unwrap();
+    let parts = serde_json::to_value(&shown.fields[0].parts).unwrap();
+    let [inc, dec] = ["inc", "dec"].map(|part| parts[0][part].as_str().unwrap_or_default().to_owned());
+    assert!(inc == dec && inc.len() == 20, "{parts}");
+
+    let other = replica_of::<tally::Entity>("node-2").await;
+    carry(&replica, &other, &["tallies"]).await;
+    tally::ActiveModel::increment_exact(&other, "t", i64::MAX)
+        .await
+        .unwrap();
+    tally::ActiveModel::increment_exact(&other, "t", -i64::MAX)
+        .await
+        .unwrap();
+    carry(&other, &replica, &["tallies"]).await;
+    for replica in [&replica, &other] {
+        assert_eq!(value_of(replica, "t").await, 0);
+        assert_eq!(value_of(replica, "least").await, i64::MIN + 3);
+    }
+    assert_eq!(cells(&replica, "tallies").await, cells(&other, "tallies").await);
+}
+
+async fn value_of(replica: &Replica, id: &str) -> i64 {
+    let row = tally::Entity::find_by_id(id).one(replica).await.unwrap().unwrap();
+    let recorded = replica.inspect::<tally::Entity>(id).await.unwrap().fields[0]
+        .value
+        .clone();
+    let digits = recorded.as_str().map_or(recorded.to_string(), str::to_owned);
+    assert_eq!(digits, row.exact.to_string());
+    row.exact.get()
 }
 
 /// Two updates that were begun one within the other read the same row; the second wrote over the step of the first, and

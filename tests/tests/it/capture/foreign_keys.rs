@@ -1,10 +1,10 @@
 //! What foreign keys do behind a statement, between replicated tables.
 
 use grove_crdt::Replica;
-use grove_crdt_tests::{Statements, assert_agrees, backend, builder, cells, new_database};
+use grove_crdt_tests::{Kind, Statements, assert_agrees, backend, builder, cells, kind, new_database};
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, ModelTrait, QueryFilter, TransactionSession,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, ModelTrait, QueryFilter, TransactionSession,
     TransactionTrait,
 };
 
@@ -93,6 +93,18 @@ async fn agrees(replica: &Replica) {
     assert_agrees::<track::Entity, _>(replica).await;
 }
 
+/// Whether MySQL refuses a delete as no other does: from 9.6 on, it follows a table that refers to itself by few ways only, and
+/// says so by error 6575. Fails for all other errors.
+pub(super) fn is_beyond_mysql(deleted: Result<(), DbErr>) -> bool {
+    match deleted {
+        Err(error) if kind() == Kind::MySql && error.to_string().contains("exceeds max tables limit") => true,
+        deleted => {
+            deleted.unwrap();
+            false
+        }
+    }
+}
+
 async fn alive(replica: &Replica, table: &str) -> Vec<String> {
     let records = epochs(replica, table).await.into_iter();
     records.filter(|(_, epoch)| epoch % 2 == 1).map(|(pk, _)| pk).collect()
@@ -102,23 +114,21 @@ async fn alive(replica: &Replica, table: &str) -> Vec<String> {
 async fn a_delete_cascades_over_several_levels_and_nulls() {
     for way in 0..4 {
         let replica = open(new_database().await).await;
-        match way {
+        let deleted = match way {
             0 => {
                 let ann = artist::Entity::find_by_id("ann").one(&replica).await.unwrap().unwrap();
-                ann.delete(&replica).await.unwrap();
+                ann.delete(&replica).await.map(drop)
             }
             1 => {
-                artist::ActiveModel {
+                let ann = artist::ActiveModel {
                     id: Set("ann".into()),
                     ..Default::default()
-                }
-                .delete(&replica)
-                .await
-                .unwrap();
+                };
+                ann.delete(&replica).await.map(drop)
             }
             2 => {
                 let ann = sea_orm::ColumnTrait::eq(&artist::Column::Name, "Ann");
-                artist::Entity::delete_many().filter(ann).exec(&replica).await.unwrap();
+                artist::Entity::delete_many().filter(ann).exec(&replica).await.map(drop)
             }
             _ => {
                 // MariaDB knows no other name for the table of a DELETE.
@@ -127,10 +137,14 @@ async fn a_delete_cascades_over_several_levels_and_nulls() {
                 } else {
                     "DELETE FROM artists AS a WHERE a.name = ?"
                 };
-                execute(&replica, delete, ["Ann".into()]).await;
+                replica.execute_raw(sql(delete, ["Ann".into()])).await.map(drop)
             }
-        }
+        };
         agrees(&replica).await;
+        if is_beyond_mysql(deleted) {
+            assert_eq!(alive(&replica, "artists").await, ["ann", "bob"]);
+            continue;
+        }
         assert_eq!(alive(&replica, "albums").await, ["b1"]);
         // t1 went with its album, t3, t4 and t5 with t1.
         assert_eq!(alive(&replica, "tracks").await, ["t6"]);
@@ -140,8 +154,12 @@ async fn a_delete_cascades_over_several_levels_and_nulls() {
 #[apply(on_each_database!)]
 async fn a_delete_nulls_what_refers_to_it() {
     let replica = open(new_database().await).await;
-    artist::Entity::delete_by_id("bob").exec(&replica).await.unwrap();
+    let deleted = artist::Entity::delete_by_id("bob").exec(&replica).await;
     agrees(&replica).await;
+    if is_beyond_mysql(deleted.map(drop)) {
+        assert_eq!(alive(&replica, "artists").await, ["ann", "bob"]);
+        return;
+    }
     assert_eq!(alive(&replica, "tracks").await, ["t1", "t2"]);
     let t1 = replica.inspect::<track::Entity>("t1").await.unwrap().to_string();
     assert!(t1.contains("genre (lww): null (node=node-1"), "{t1}");

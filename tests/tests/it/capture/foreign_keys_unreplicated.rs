@@ -4,7 +4,11 @@ use grove_crdt::Replica;
 use grove_crdt_tests::{assert_agrees, backend, builder, cells, new_database};
 use sea_orm::{ConnectionTrait, DbBackend};
 
-use super::{execute, foreign_keys::entity, run_all, sql};
+use super::{
+    execute,
+    foreign_keys::{entity, is_beyond_mysql},
+    run_all, sql,
+};
 
 entity!(leaf, "leaves", twig);
 entity!(root, "roots", name);
@@ -73,8 +77,12 @@ async fn agrees(replica: &Replica, roots: usize, leaves: usize) {
 #[apply(on_each_database!)]
 async fn a_delete_goes_through_a_table_that_refers_to_itself() {
     let replica = open().await;
-    execute(&replica, "DELETE FROM roots WHERE id = 'r'", []).await;
-    agrees(&replica, 1, 1).await;
+    let deleted = replica.execute_unprepared("DELETE FROM roots WHERE id = 'r'").await;
+    if is_beyond_mysql(deleted.map(drop)) {
+        agrees(&replica, 2, 4).await;
+    } else {
+        agrees(&replica, 1, 1).await;
+    }
 }
 
 #[apply(on_each_database!)]

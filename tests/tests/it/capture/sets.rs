@@ -149,12 +149,8 @@ async fn raw_sql_writes_a_set_in_order_too() {
     execute(&replica, insert, [array(r#"["b","a", "b"]"#)]).await;
     assert_eq!(stored(&replica, "documents", "tags").await, json!(["a", "b"]));
     assert_eq!(tags(&replica).await, json!(["a", "b"]));
-    document::Entity::update_many()
-        .col_expr(document::Column::Tags, Expr::val(array(r#"["d","c"]"#)))
-        .filter(sea_orm::ColumnTrait::eq(&document::Column::Id, "a"))
-        .exec(&replica)
-        .await
-        .unwrap();
+    let update = r#"UPDATE documents SET tags = '["d","c"]' WHERE id = 'a'"#;
+    execute(&replica, update, []).await;
     assert_eq!(stored(&replica, "documents", "tags").await, json!(["c", "d"]));
     assert_eq!(tags(&replica).await, json!(["c", "d"]));
     let nested = match backend() {
@@ -167,16 +163,30 @@ async fn raw_sql_writes_a_set_in_order_too() {
 }
 
 #[apply(on_each_database!)]
+async fn an_array_that_a_statement_binds_is_put_in_order_too() {
+    let replica = replica_of::<labelled::Entity>("node-1").await;
+    execute(&replica, r#"INSERT INTO labelled VALUES ('a', '["b"]')"#, []).await;
+    labelled::Entity::update_many()
+        .col_expr(labelled::Column::Labels, Expr::val(array(r#"["d","c"]"#)))
+        .filter(sea_orm::ColumnTrait::eq(&labelled::Column::Id, "a"))
+        .exec(&replica)
+        .await
+        .unwrap();
+    assert_agrees::<labelled::Entity, _>(&replica).await;
+    assert_eq!(stored(&replica, "labelled", "labels").await, json!(["c", "d"]));
+}
+
+#[apply(on_each_database!)]
 async fn what_is_no_array_is_refused_and_nothing_written() {
-    let replica = documents().await;
-    draft("a").insert(&replica).await.unwrap();
-    let before = cells(&replica, "documents").await;
+    let replica = replica_of::<labelled::Entity>("node-1").await;
+    execute(&replica, r#"INSERT INTO labelled VALUES ('a', '["b"]')"#, []).await;
+    let before = cells(&replica, "labelled").await;
     for bad in [array(r#"{"a":1}"#), "not json".into()] {
-        let update = sql("UPDATE documents SET tags = ?", [bad]);
+        let update = sql("UPDATE labelled SET labels = ?", [bad]);
         replica.execute_raw(update).await.unwrap_err();
     }
-    assert_eq!(cells(&replica, "documents").await, before);
-    assert_eq!(tags(&replica).await, json!(["a", "b"]));
+    assert_eq!(cells(&replica, "labelled").await, before);
+    assert_eq!(stored(&replica, "labelled", "labels").await, json!(["b"]));
 }
 
 /// Reordering went row by row.

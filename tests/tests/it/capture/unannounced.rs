@@ -1,13 +1,12 @@
 //! Writes that no hook sees: captured by what they did.
 
 use futures_util::TryStreamExt as _;
-use grove_crdt::OrSet;
 use grove_crdt_tests::{
     TestDatabase, assert_agrees, backend, builder, cells, create_table, entities::document, worded,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait as _, QueryFilter, Statement,
-    StreamTrait, TransactionSession, TransactionTrait, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait as _, QueryFilter, Statement, StreamTrait,
+    TransactionSession, TransactionTrait, sea_query::Expr,
 };
 use serde_json::json;
 
@@ -130,10 +129,7 @@ async fn update_many_with_expressions_is_what_it_does_to_each_row() {
     let shown = replica.inspect::<document::Entity>("c").await.unwrap().to_string();
     assert!(shown.contains("view_count (counter): 11 [node-1: +11 -0]"), "{shown}");
     let retag = document::Entity::update_many()
-        .set(document::ActiveModel {
-            tags: Set(OrSet::from(["b".to_owned()])),
-            ..Default::default()
-        })
+        .col_expr(document::Column::Tags, Expr::cust(r#"'["b"]'"#))
         .filter(document::Column::ViewCount.gt(10));
     let retagged = if backend().support_returning() {
         retag.exec_with_returning(&replica).await.unwrap().len()

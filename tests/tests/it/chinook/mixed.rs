@@ -2,19 +2,19 @@
 
 use grove_crdt::prelude::*;
 use grove_crdt_tests::{
-    TestDatabase, backend, cells,
+    Kind, TestDatabase, cells,
     chinook::{self, Data, *},
     chinook_tables,
     database::{go_on_with, run_on_all},
     serve::serve,
 };
-use sea_orm::{ActiveValue::Set, ConnectionTrait as _, DbBackend, DbErr, EntityName as _, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, ConnectionTrait as _, DbErr, EntityName as _, entity::prelude::*};
 
 use super::{branch, data, office, parked, rows_and_cells_agree, same_data};
 
 /// A replica, and how it reaches another.
 struct Node {
-    backend: DbBackend,
+    kind: Kind,
     replica: Replica,
     syncer: Option<Syncer>,
     _database: TestDatabase,
@@ -22,19 +22,19 @@ struct Node {
 
 impl Node {
     /// A replica of empty tables, on a database of this kind.
-    async fn new(name: &str, kind: DbBackend) -> Self {
+    async fn new(name: &str, kind: Kind) -> Self {
         go_on_with(kind);
         let database = TestDatabase::new().await;
         let db = database.connect().await;
         chinook::create_tables(&db).await.expect("the tables");
-        if kind == DbBackend::MySql {
+        if matches!(kind, Kind::MySql | Kind::MariaDb) {
             // Half seconds are to be kept here as they are elsewhere.
             let exact = "ALTER TABLE `Invoice` MODIFY `InvoiceDate` DATETIME(6) NOT NULL";
             db.execute_unprepared(exact).await.expect("an exact column");
         }
         let replica = chinook::builder(name).open(db).await.expect("a replica");
         Self {
-            backend: kind,
+            kind,
             replica,
             syncer: None,
             _database: database,
@@ -72,7 +72,7 @@ async fn sync_all(nodes: &[Node]) {
 async fn all_are_equal(nodes: &[Node]) {
     let mut tables = Vec::new();
     for node in nodes {
-        go_on_with(node.backend);
+        go_on_with(node.kind);
         assert_eq!(parked(&node.replica).await, [], "parked at {}", node.replica.node_id());
         assert_eq!(node.replica.dead_letters().await.expect("dead letters"), []);
         rows_and_cells_agree(&node.replica).await;
@@ -122,17 +122,12 @@ async fn rename(replica: &Replica, genre: i32, customer: i32) -> Result<(), DbEr
     hired.insert(replica).await.map(drop)
 }
 
-/// SQLite → PostgreSQL → MariaDB → SQLite over HTTP, each edited apart, and all four are equal.
+/// SQLite → PostgreSQL → MariaDB → MySQL → SQLite over HTTP, each edited apart, and all five are equal.
 #[test]
 fn a_chain_through_all_databases_ends_with_equal_rows() {
     run_on_all(async || {
         let Some(data) = data() else { return };
-        let kinds = [
-            DbBackend::Sqlite,
-            DbBackend::Postgres,
-            DbBackend::MySql,
-            DbBackend::Sqlite,
-        ];
+        let kinds = [Kind::Sqlite, Kind::Postgres, Kind::MariaDb, Kind::MySql, Kind::Sqlite];
         let mut nodes = Vec::new();
         for (number, kind) in kinds.into_iter().enumerate() {
             let mut node = Node::new(&format!("node-{number}"), kind).await;
@@ -141,19 +136,18 @@ fn a_chain_through_all_databases_ends_with_equal_rows() {
             }
             nodes.push(node);
         }
-        go_on_with(DbBackend::Sqlite);
+        go_on_with(Kind::Sqlite);
         data.insert(&nodes[0].replica.untracked()).await.expect("the rows");
         chinook::adopt(&nodes[0].replica).await.expect("an adoption");
         sync_all(&nodes).await;
         all_are_equal(&nodes).await;
 
-        go_on_with(nodes[0].backend);
+        go_on_with(nodes[0].kind);
         office::edit(&nodes[0].replica).await.expect("the office's edits");
-        go_on_with(nodes[1].backend);
+        go_on_with(nodes[1].kind);
         branch::edit(&nodes[1].replica).await.expect("the branch's edits");
         for (node, number) in nodes.iter().zip(20..) {
-            go_on_with(node.backend);
-            assert_eq!(backend(), node.backend);
+            go_on_with(node.kind);
             rename(&node.replica, number, number).await.expect("edits");
         }
         sync_all(&nodes).await;
@@ -161,35 +155,36 @@ fn a_chain_through_all_databases_ends_with_equal_rows() {
     });
 }
 
-/// A hub on PostgreSQL with spokes on SQLite and MariaDB.
+/// A hub on PostgreSQL with spokes on SQLite, MariaDB and MySQL.
 #[test]
 fn a_hub_with_spokes_on_other_databases() {
     run_on_all(async || {
         let Some(data) = data() else { return };
-        let hub = Node::new("hub", DbBackend::Postgres).await;
+        let hub = Node::new("hub", Kind::Postgres).await;
         let mut nodes = vec![hub];
-        for (name, kind) in [("spoke-1", DbBackend::Sqlite), ("spoke-2", DbBackend::MySql)] {
+        let spokes = [Kind::Sqlite, Kind::MariaDb, Kind::MySql];
+        for (kind, name) in spokes.into_iter().zip(["spoke-1", "spoke-2", "spoke-3"]) {
             let mut spoke = Node::new(name, kind).await;
             spoke.sync_with(&nodes[0].replica).await;
             nodes.push(spoke);
         }
         // The same data joined on two of them is one history.
         for node in &nodes[..2] {
-            go_on_with(node.backend);
+            go_on_with(node.kind);
             data.insert(&node.replica.untracked()).await.expect("the rows");
             chinook::adopt(&node.replica).await.expect("an adoption");
         }
         sync_all(&nodes).await;
         all_are_equal(&nodes).await;
-        go_on_with(nodes[2].backend);
+        go_on_with(nodes[2].kind);
         branch::edit(&nodes[2].replica).await.expect("the branch's edits");
-        go_on_with(nodes[1].backend);
+        go_on_with(nodes[1].kind);
         office::edit(&nodes[1].replica).await.expect("the office's edits");
         sync_all(&nodes).await;
         all_are_equal(&nodes).await;
         // One row, written everywhere at once.
         for (node, number) in nodes.iter().zip(0..) {
-            go_on_with(node.backend);
+            go_on_with(node.kind);
             let renamed = genre::ActiveModel {
                 genre_id: Set(3),
                 name: Set(Some(format!("name {number}"))),

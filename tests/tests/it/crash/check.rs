@@ -96,7 +96,7 @@ pub(super) async fn nothing_lost(replica: &Replica, acknowledged: &[String]) {
         .filter(|entry| entry.node == replica.node_id().as_str());
     let total = replica.inspect::<document::Entity>(TOTAL).await.expect("a record");
     let parts = total.fields.iter().flat_map(|field| &field.parts);
-    let counted: u64 = parts
+    let counted: u128 = parts
         .filter(|part| part.node == *replica.node_id())
         .map(|part| part.inc)
         .sum();

@@ -3,6 +3,7 @@
 
 mod databases;
 mod instants;
+mod json_null;
 mod local;
 mod parked;
 mod sample;

@@ -1,14 +1,15 @@
 //! Values drawn at random go from each kind of database to each other and on to a third.
 
 use grove_crdt::Replica;
+use grove_crdt_tests::Kind;
 use proptest::{
     strategy::{Strategy, ValueTree as _},
     test_runner::{Config, RngAlgorithm, RngSeed, TestRunner},
 };
-use sea_orm::{DbBackend, IntoActiveModel as _, Iterable as _, prelude::*};
+use sea_orm::{IntoActiveModel as _, Iterable as _, prelude::*};
 
 use super::{
-    databases::{Given, cells, kinds, pull, rows},
+    databases::{cells, pull, replica, rows, with_each},
     sample::{self, Choice},
 };
 
@@ -73,57 +74,47 @@ fn assert_same(one: &[String], other: &[String]) {
     assert_eq!(one.len(), other.len());
 }
 
-async fn exact(from: DbBackend, to: DbBackend) {
-    let (a, b) = (Given::new(from).await, Given::new(to).await);
-    {
-        let (here, there) = (a.replica("a").await, b.replica("b").await);
-        let models = drawn(Choice::Exact);
-        insert(&here, &models).await;
-        assert_equal(&rows(&here).await, &models);
-        assert_eq!(pull(&there, &here, "samples").await, 0);
-        assert_equal(&rows(&there).await, &models);
-        assert_same(&cells(&here).await, &cells(&there).await);
-        assert_no_edit(&here).await;
-        assert_no_edit(&there).await;
-    }
-    a.drop().await;
-    b.drop().await;
+async fn exact(from: Kind, to: Kind) {
+    let (here, there) = (replica(from, "a").await, replica(to, "b").await);
+    let models = drawn(Choice::Exact);
+    insert(&here, &models).await;
+    assert_equal(&rows(&here).await, &models);
+    assert_eq!(pull(&there, &here, "samples").await, 0);
+    assert_equal(&rows(&there).await, &models);
+    assert_same(&cells(&here).await, &cells(&there).await);
+    assert_no_edit(&here).await;
+    assert_no_edit(&there).await;
 }
 
 /// What one database's columns show goes through another's to a third, of the first kind, and is there as it was.
-async fn through(from: DbBackend, by: DbBackend, choice: Choice) {
-    let (a, b, c) = (Given::new(from).await, Given::new(by).await, Given::new(from).await);
-    {
-        let (here, between, there) = (a.replica("a").await, b.replica("b").await, c.replica("c").await);
-        let models = drawn(choice);
-        let mut taken = Vec::new();
-        for model in models {
-            // What a database refuses of its own users is not there to be sent.
-            let inserted = model.into_active_model().reset_all().insert(&here).await;
-            taken.extend(inserted.ok());
-        }
-        // A round of changes, so that cells of fields travel as well as births.
-        for (row, other) in taken.iter().zip(taken.iter().skip(1)).step_by(2) {
-            let other = sample::Model {
-                id: row.id,
-                ..other.clone()
-            };
-            let _ = other.into_active_model().reset_all().update(&here).await;
-        }
-        assert_no_edit(&here).await;
-        let parked = pull(&between, &here, "samples").await;
-        assert!(choice == Choice::Any || parked == 0, "{:?}", between.parked().await);
-        assert_same(&cells(&here).await, &cells(&between).await);
-        assert_no_edit(&between).await;
-        assert_eq!(pull(&there, &between, "samples").await, 0);
-        assert_same(&cells(&here).await, &cells(&there).await);
-        assert_equal(&rows(&here).await, &rows(&there).await);
-        assert_no_edit(&there).await;
-        edit_one_field(&between, &there).await;
+async fn through(from: Kind, by: Kind, choice: Choice) {
+    let (here, between) = (replica(from, "a").await, replica(by, "b").await);
+    let there = replica(from, "c").await;
+    let models = drawn(choice);
+    let mut taken = Vec::new();
+    for model in models {
+        // What a database refuses of its own users is not there to be sent.
+        let inserted = model.into_active_model().reset_all().insert(&here).await;
+        taken.extend(inserted.ok());
     }
-    for given in [a, b, c] {
-        given.drop().await;
+    // A round of changes, so that cells of fields travel as well as births.
+    for (row, other) in taken.iter().zip(taken.iter().skip(1)).step_by(2) {
+        let other = sample::Model {
+            id: row.id,
+            ..other.clone()
+        };
+        let _ = other.into_active_model().reset_all().update(&here).await;
     }
+    assert_no_edit(&here).await;
+    let parked = pull(&between, &here, "samples").await;
+    assert!(choice == Choice::Any || parked == 0, "{:?}", between.parked().await);
+    assert_same(&cells(&here).await, &cells(&between).await);
+    assert_no_edit(&between).await;
+    assert_eq!(pull(&there, &between, "samples").await, 0);
+    assert_same(&cells(&here).await, &cells(&there).await);
+    assert_equal(&rows(&here).await, &rows(&there).await);
+    assert_no_edit(&there).await;
+    edit_one_field(&between, &there).await;
 }
 
 /// An edit of one field, made by saving a whole row, is an edit of that field alone.
@@ -145,32 +136,17 @@ async fn edit_one_field(here: &Replica, there: &Replica) {
     assert_eq!(now, sample::Model { int: edited.int, ..was });
 }
 
-#[tokio::test]
-async fn exact_values_read_back_equal_everywhere() {
-    for from in kinds().await {
-        for to in kinds().await {
-            println!("{from:?} to {to:?}");
-            exact(from, to).await;
-        }
-    }
+#[apply(on_each_database!)]
+fn exact_values_read_back_equal_everywhere(kind: Kind) {
+    with_each(kind, exact);
 }
 
-#[tokio::test]
-async fn inexact_values_pass_through_every_database_unharmed() {
-    for from in kinds().await {
-        for by in kinds().await {
-            println!("{from:?} by {by:?}");
-            through(from, by, Choice::Inexact).await;
-        }
-    }
+#[apply(on_each_database!)]
+fn inexact_values_pass_through_every_database_unharmed(kind: Kind) {
+    with_each(kind, |from, by| through(from, by, Choice::Inexact));
 }
 
-#[tokio::test]
-async fn values_that_a_database_refuses_pass_through_it_unharmed() {
-    for from in kinds().await {
-        for by in kinds().await {
-            println!("{from:?} by {by:?}");
-            through(from, by, Choice::Any).await;
-        }
-    }
+#[apply(on_each_database!)]
+fn values_that_a_database_refuses_pass_through_it_unharmed(kind: Kind) {
+    with_each(kind, |from, by| through(from, by, Choice::Any));
 }

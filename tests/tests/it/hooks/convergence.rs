@@ -125,7 +125,7 @@ async fn check(steps: Vec<(usize, usize, u8, Step)>) {
 }
 
 #[apply(on_each_database!)]
-fn an_altering_hook_leaves_three_replicas_with_the_same(backend: DbBackend) {
+fn an_altering_hook_leaves_three_replicas_with_the_same(kind: Kind) {
     let steps = prop::collection::vec((0..3usize, 0..2usize, 0..9u8, step()), 1..25);
-    for_all(backend, &steps, 100, check);
+    for_all(kind, &steps, 100, check);
 }

@@ -206,7 +206,7 @@ async fn check(steps: Vec<(usize, usize, u8, Step)>, seed: u64) {
 }
 
 #[apply(on_each_database!)]
-fn any_order_duplication_and_batching_gives_equal_cells_and_equal_rows(backend: DbBackend) {
+fn any_order_duplication_and_batching_gives_equal_cells_and_equal_rows(kind: Kind) {
     let steps = prop::collection::vec((0..3usize, 0..2usize, 0..9u8, step()), 1..25);
-    for_all(backend, &(steps, any::<u64>()), 60, |(steps, seed)| check(steps, seed));
+    for_all(kind, &(steps, any::<u64>()), 60, |(steps, seed)| check(steps, seed));
 }

@@ -1,11 +1,16 @@
 //! Of a set, only the elements are read that are touched, and what its column shows is what all of them come to.
 
-use grove_crdt::Replica;
+use std::collections::HashMap;
+
+use grove_crdt::{OrSet, Replica};
 use grove_crdt_tests::{START, assert_agrees, cells, entities::document, execute, replica_of};
-use sea_orm::{ActiveValue::Set, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{
+    ActiveValue::{Set, Unchanged},
+    EntityTrait as _, IntoActiveModel as _,
+};
 use serde_json::json;
 
-use super::support::{pull, push, push_as};
+use super::support::{carry, pull, push, push_as};
 use crate::capture::draft;
 
 const TABLES: &[&str] = &["documents"];
@@ -144,4 +149,62 @@ async fn elements_that_a_column_shows_as_others_stay_what_they_are() {
             "{value}: {cells:#?}"
         );
     }
+}
+
+fn numbered(prefix: &str) -> OrSet<String> {
+    // Some elements are longer than a key may be.
+    let text = |number| match number % 100 {
+        0 => format!("{prefix} {number} {}", "x".repeat(200)),
+        _ => format!("{prefix} {number}"),
+    };
+    (0..4_000).map(text).collect()
+}
+
+/// For each element that was touched, all that were given at birth were gone through: minutes for as many as these.
+#[apply(on_each_database!)]
+async fn a_large_set_given_at_birth_is_replaced_taken_from_and_emptied() {
+    let (a, b) = (
+        replica_of::<document::Entity>("a").await,
+        replica_of::<document::Entity>("b").await,
+    );
+    for id in ["emptied", "replaced", "taken from"] {
+        let doc = document::ActiveModel {
+            tags: Set(numbered("old")),
+            ..draft(id)
+        };
+        doc.insert(&a).await.unwrap();
+    }
+    carry(&a, &b, TABLES).await;
+
+    for (id, tags) in [("emptied", OrSet::new()), ("replaced", numbered("new"))] {
+        let doc = document::ActiveModel {
+            id: Unchanged(id.to_owned()),
+            tags: Set(tags),
+            ..Default::default()
+        };
+        doc.update(&a).await.unwrap();
+    }
+    let doc = document::Entity::find_by_id("taken from")
+        .one(&a)
+        .await
+        .unwrap()
+        .unwrap();
+    let mut doc = doc.into_active_model();
+    let mut left = doc.tags.take().unwrap();
+    for tag in numbered("old").iter().filter(|tag| *tag != "old 1") {
+        assert!(left.remove(tag), "{tag}");
+    }
+    doc.tags = Set(left);
+    doc.update(&a).await.unwrap();
+    carry(&a, &b, TABLES).await;
+
+    for replica in [&a, &b] {
+        let docs = document::Entity::find().all(replica).await.unwrap();
+        let tags: HashMap<_, _> = docs.into_iter().map(|doc| (doc.id, doc.tags)).collect();
+        assert!(tags["emptied"].is_empty());
+        assert!(tags["replaced"] == numbered("new"));
+        assert_eq!(tags["taken from"], OrSet::from(["old 1".to_owned()]));
+        assert_agrees::<document::Entity, _>(replica).await;
+    }
+    assert!(cells(&a, "documents").await == cells(&b, "documents").await);
 }

@@ -2,11 +2,14 @@
 
 mod convergence;
 mod counting;
+mod deep_cascades;
 mod deletes;
 mod hostile;
 mod large_sets;
 pub mod library;
 mod local_columns;
+mod loose_keys;
+mod one_row;
 mod parking;
 mod parking_chain;
 mod parking_counters;

@@ -118,7 +118,7 @@ async fn a_write_that_is_rolled_back_releases_nothing() {
         within: Set(None),
     };
     shelf.clone().insert(&tx).await.unwrap();
-    // Writes out what was collected; the book is released by the commit only.
+    // The book is released by the commit only.
     tx.inspect::<book::Entity>("b1").await.unwrap();
     assert_eq!(book::Entity::find().all(&tx).await.unwrap().len(), 0);
     tx.rollback().await.unwrap();

@@ -200,8 +200,8 @@ async fn meet(level: IsolationLevel) {
     for known in KNOWN {
         for told in TOLD {
             for end in [End::Commit, End::RollBack, End::Delete] {
-                for written_early in [false, true] {
-                    meet_once(&scene, level, (known, told, end, written_early)).await;
+                for looked_at in [false, true] {
+                    meet_once(&scene, level, (known, told, end, looked_at)).await;
                 }
             }
         }
@@ -209,16 +209,16 @@ async fn meet(level: IsolationLevel) {
     scene.agrees().await;
 }
 
-async fn meet_once(scene: &Scene, level: IsolationLevel, (known, told, end, written_early): (Known, Told, End, bool)) {
-    let what = format!("{known:?}, told {told:?}, {end:?}, early {written_early}");
-    let id = format!("{known:?}-{told:?}-{end:?}-{written_early}");
+async fn meet_once(scene: &Scene, level: IsolationLevel, (known, told, end, looked_at): (Known, Told, End, bool)) {
+    let what = format!("{known:?}, told {told:?}, {end:?}, looked at {looked_at}");
+    let id = format!("{known:?}-{told:?}-{end:?}-{looked_at}");
     let changes = scene.set_up(&id, known, told).await;
     let tx = scene.hub.begin_with_config(Some(level), None).await.unwrap();
     tables::file(&id, "home", "inserted").insert(&tx).await.unwrap();
     if matches!(end, End::Delete) {
         file::Entity::delete_by_id(&id).exec(&tx).await.unwrap();
     }
-    if written_early {
+    if looked_at {
         tx.inspect::<file::Entity>(id.as_str()).await.unwrap();
     }
     let mut pushing = tokio::spawn({

@@ -10,7 +10,7 @@ macro_rules! on_postgres {
 /// One test on each database that is a server.
 macro_rules! on_each_server {
     ($($test:tt)*) => {
-        grove_crdt_tests::database_tests! { run_with_threads: postgres Postgres, mysql MySql; $($test)* }
+        grove_crdt_tests::database_tests! { run_with_threads: postgres Postgres, mysql MySql, mariadb MariaDb; $($test)* }
     };
 }
 

@@ -198,9 +198,13 @@ fn arguments(database: &TestDatabase, postgres: &[&str], mysql: &[&str]) -> Vec<
         return options.chain([url.to_string()]).collect();
     }
     let mut arguments: Vec<_> = mysql.iter().map(|option| (*option).to_owned()).collect();
-    let host = url.host_str().unwrap_or("127.0.0.1");
-    arguments.push(format!("--host={host}"));
-    arguments.push(format!("--port={}", url.port().unwrap_or(3306)));
+    if let Some((_, socket)) = url.query_pairs().find(|(name, _)| name == "socket") {
+        arguments.push(format!("--socket={socket}"));
+    } else {
+        let host = url.host_str().unwrap_or("127.0.0.1");
+        arguments.push(format!("--host={host}"));
+        arguments.push(format!("--port={}", url.port().unwrap_or(3306)));
+    }
     arguments.push(format!("--user={}", url.username()));
     if let Some(password) = url.password() {
         arguments.push(format!("--password={password}"));

@@ -49,5 +49,5 @@ fn values_made_anew_remember_no_operations() {
         tags: Set(tags),
         ..Default::default()
     };
-    assert!(Entity::operations(&active).is_empty());
+    assert!(Entity::remembered(&active).is_empty());
 }

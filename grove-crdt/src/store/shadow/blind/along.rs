@@ -20,18 +20,20 @@ use super::{
     births::{self, insert_births},
     deaths::{self, upsert_deaths_with_cells},
     increments::{self, upsert_increments},
+    names,
     text::{Company, Place, Step},
 };
-use crate::error::Error;
+use crate::{error::Error, store::marked::marked};
 
 /// What the application's statement and the record's are called as parts of one.
 const ROW: &str = "grove_row";
 const RECORD: &str = "grove_record";
 
-/// Whether steps can be sent along with a statement that returns the row it writes, or does not.
+/// Whether steps can be sent along with a statement that returns the row it writes, or does not. If not, the cells that are written
+/// can't be named either, but be counted if there is one.
 pub(crate) fn can_go_along(backend: DbBackend, steps: &Steps<'_>, returning: bool) -> bool {
     match backend {
-        DbBackend::Sqlite => true,
+        DbBackend::Sqlite => returning || steps.len() == 1,
         DbBackend::Postgres => returning && matches!(steps, Steps::Births(_)),
         _ => false,
     }
@@ -99,7 +101,7 @@ impl<C: ConnectionTrait> Blind<'_, C> {
             let cells: Vec<_> = cells.collect();
             let mut insert = insert(terms, &mut Given::of(rows))?;
             if company.returning {
-                insert.returning(Query::returning().expr(Expr::cust("1")));
+                insert.returning(names());
             }
             Ok(match terms.backend {
                 DbBackend::Postgres => render::<PostgresQueryBuilder>(company.values, &insert, &cells),
@@ -157,24 +159,24 @@ impl Along {
     /// Runs it for its rows: the row that the application asked for.
     pub(crate) async fn query<C: ConnectionTrait>(self, conn: &C) -> Result<(Vec<QueryResult>, Written), DbErr> {
         let backend = self.statement.db_backend;
-        let mut rows = conn.query_all_raw(self.statement).await?;
+        let mut rows = conn.query_all_raw(marked(self.statement)).await?;
         let written = match (backend, rows.first()) {
             (DbBackend::Postgres, Some(row)) => {
                 let written: i64 = row.try_get_by_index(row.column_names().len() - 1)?;
-                usize::try_from(written).unwrap_or_default()
+                Written::counted(usize::try_from(written).unwrap_or_default(), self.cells)
             }
             // The row, and one for each cell.
-            (_, Some(_)) => rows.len() - 1,
-            (_, None) => 0,
+            (_, Some(_)) => Written::returned(&rows[1..], self.cells)?,
+            (_, None) => Written::None,
         };
         rows.truncate(1);
-        Ok((rows, Written::of(written, self.cells)))
+        Ok((rows, written))
     }
 
     /// Runs it. What it says it has written is the row and whatever there was of its record.
     pub(crate) async fn execute<C: ConnectionTrait>(self, conn: &C) -> Result<(ExecResult, Written), DbErr> {
-        let result = conn.execute_raw(self.statement).await?;
+        let result = conn.execute_raw(marked(self.statement)).await?;
         let written = usize::try_from(result.rows_affected()).unwrap_or(usize::MAX);
-        Ok((result, Written::of(written.saturating_sub(1), self.cells)))
+        Ok((result, Written::counted(written.saturating_sub(1), self.cells)))
     }
 }

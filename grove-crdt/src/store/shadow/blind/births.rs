@@ -5,7 +5,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait as _, InsertStatement, OnConflict, Query},
 };
 
-use super::{Blind, Given, NewCell, Step, Terms, Written, counts};
+use super::{Blind, Given, NewCell, Place, Step, Terms, Written, counts, run};
 use crate::{
     error::Error,
     store::{
@@ -24,7 +24,10 @@ impl<C: ConnectionTrait> Blind<'_, C> {
     /// The same, to be written later; `None` when that takes more than one statement.
     pub(crate) fn ready(self, rows: Vec<[String; 2]>) -> Result<Option<Births>, Error> {
         let [count] = counts(&rows)[..] else { return Ok(None) };
-        let statement = self.texts.statement(Step::Births, &self.terms, rows, insert_births)?;
+        let place = if count == 1 { Place::Alone } else { Place::Named };
+        let statement = self
+            .texts
+            .statement(Step::Births, place, &self.terms, rows, insert_births)?;
         let taken = self.terms.taken;
         Ok(Some(Births {
             statement,
@@ -48,12 +51,11 @@ impl Births {
 
     /// Writes them. Returns the version of the transaction as well.
     pub(crate) async fn write<C: ConnectionTrait>(mut self, conn: &C) -> Result<(Written, Taken), Error> {
-        let written = conn.execute_raw(self.statement).await?.rows_affected();
-        if written > 0 {
+        let written = run(conn, self.statement, self.count).await?;
+        if written != Written::None {
             self.taken.is_written();
         }
-        let written = usize::try_from(written).unwrap_or(usize::MAX);
-        Ok((Written::of(written, self.count), self.taken))
+        Ok((written, self.taken))
     }
 }
 

@@ -13,7 +13,7 @@ impl<C: ConnectionTrait> Blind<'_, C> {
     /// unless it is one record alone.
     pub(super) async fn deaths(&mut self, pks: &[&str]) -> Result<Written, Error> {
         let written = self.write_rows(Step::Deaths, rows(pks), upsert_bare_deaths).await?;
-        let (Written::None, [pk]) = (written, pks) else {
+        let (Written::None, [pk]) = (&written, pks) else {
             return Ok(written);
         };
         let written = self

@@ -49,7 +49,8 @@ pub(super) fn upsert_increments(terms: &Terms<'_>, given: &mut Given<5>) -> Resu
     let born = Expr::from(Func::coalesce([born, Expr::val(0)]));
     let is_small = Expr::from(Func::cust("length").arg(Expr::col((OWN, "state")))).lte(LENGTH);
     let is_small = Expr::case(is_there(), is_small)
-        .case(is_born_here(), Expr::from(Func::abs(born.clone())).lt(LIMIT))
+        // The size of the least integer is none.
+        .case(is_born_here(), born.clone().between(1 - LIMIT, LIMIT - 1))
         .finally(true);
     let total = |name: &str, born: Expr, step: Expr| {
         let path = Expr::val(json_path(backend, &[name]));

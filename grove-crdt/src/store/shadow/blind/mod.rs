@@ -8,9 +8,13 @@ mod deaths;
 mod increments;
 mod text;
 
+use std::collections::HashSet;
+
 use sea_orm::{
-    ConnectionTrait, DbBackend, JoinType, Value,
-    sea_query::{Alias, Expr, ExprTrait as _, InsertStatement, OnConflict, Query, SelectStatement, ValueTuple},
+    ConnectionTrait, DbBackend, DbErr, JoinType, QueryResult, Statement, Value,
+    sea_query::{
+        Alias, Expr, ExprTrait as _, InsertStatement, OnConflict, Query, ReturningClause, SelectStatement, ValueTuple,
+    },
 };
 
 use serde_json::Value as Json;
@@ -18,8 +22,8 @@ use serde_json::Value as Json;
 pub(crate) use along::{Along, can_go_along};
 pub(crate) use births::Births;
 pub(crate) use increments::can_be_moved;
-use text::Step;
 pub(crate) use text::Texts;
+use text::{Place, Step};
 
 use crate::{
     clock::Hlc,
@@ -68,29 +72,56 @@ impl Steps<'_> {
 /// Makes a statement of what is given of some records.
 type Insert<const N: usize> = fn(&Terms<'_>, &mut Given<N>) -> Result<InsertStatement, Error>;
 
-/// How many of some records were written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Cells, by the keys of their records and their fields.
+pub(crate) type Cells = HashSet<(String, String)>;
+
+/// Which of some cells were written. A step that is taken twice may count twice, so what is written is told by the statement
+/// itself, and is not to be written again.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     All,
-    Some,
+    Some(Cells),
     None,
 }
 
 impl Written {
-    /// What it is when so many of `cells` were written.
-    fn of(written: usize, cells: usize) -> Self {
-        match written {
+    /// What it is when so many of `cells` were written, of which there is one, or else all or none.
+    fn counted(written: usize, cells: usize) -> Self {
+        if written < cells { Self::None } else { Self::All }
+    }
+
+    /// What it is when just these of so many cells were returned.
+    fn returned(rows: &[QueryResult], cells: usize) -> Result<Self, DbErr> {
+        Ok(match rows.len() {
             0 => Self::None,
-            _ if written < cells => Self::Some,
+            written if written < cells => {
+                let cell = |row: &QueryResult| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
+                Self::Some(rows.iter().map(cell).collect::<Result<_, DbErr>>()?)
+            }
             _ => Self::All,
-        }
+        })
     }
 }
 
-/// Whether so many records can be written blindly. MySQL's upsert does not tell how many rows it met: one that it changes
-/// counts as two.
-pub(crate) fn can_be_blind(backend: DbBackend, records: usize) -> bool {
-    backend != DbBackend::MySql || records == 1
+/// What a statement returns that names the cells it has written.
+fn names() -> ReturningClause {
+    Query::returning().columns(["pk", "field"])
+}
+
+/// Runs a statement that writes so many cells. It names them if there are several; of one, it is enough to count.
+async fn run<C: ConnectionTrait>(conn: &C, statement: Statement, cells: usize) -> Result<Written, DbErr> {
+    if cells > 1 {
+        return Written::returned(&conn.query_all_raw(statement).await?, cells);
+    }
+    // MySQL counts one that was changed as two.
+    let written = conn.execute_raw(statement).await?.rows_affected();
+    Ok(Written::counted(usize::try_from(written).unwrap_or(usize::MAX), cells))
+}
+
+/// Whether so many cells can be written blindly. MySQL's upsert does not tell which rows it met, nor how many: one that it
+/// changes counts as two.
+pub(crate) fn can_be_blind(backend: DbBackend, cells: usize) -> bool {
+    backend != DbBackend::MySql || cells == 1
 }
 
 /// What is written of a record, as a statement finds it out.
@@ -101,7 +132,7 @@ struct NewCell {
     state: Expr,
 }
 
-/// Writes one table's records blindly. When not all were written, they have to be read; so it is when any rows are parked, for
+/// Writes one table's records blindly. Those that were not written have to be read; so it is when any rows are parked, for
 /// what is written may release them.
 pub(crate) struct Blind<'a, C> {
     conn: &'a C,
@@ -161,22 +192,25 @@ impl<'a, C: ConnectionTrait> Blind<'a, C> {
         rows: Vec<[String; N]>,
         insert: Insert<N>,
     ) -> Result<Written, Error> {
-        let counts = counts(&rows);
-        let (mut rows, mut all) = (rows.into_iter(), Written::None);
+        let (cells, counts) = (rows.len(), counts(&rows));
+        if cells == 1 {
+            let statement = self.texts.statement(step, Place::Alone, &self.terms, rows, insert)?;
+            let written = run(self.conn, statement, cells).await?;
+            if written != Written::None {
+                self.terms.taken.is_written();
+            }
+            return Ok(written);
+        }
+        let (mut rows, mut returned) = (rows.into_iter(), Vec::with_capacity(cells));
         for count in counts {
             let rows: Vec<_> = rows.by_ref().take(count).collect();
-            let statement = self.texts.statement(step, &self.terms, rows, insert)?;
-            let written = self.conn.execute_raw(statement).await?.rows_affected();
-            if written > 0 {
+            let statement = self.texts.statement(step, Place::Named, &self.terms, rows, insert)?;
+            returned.extend(self.conn.query_all_raw(statement).await?);
+            if !returned.is_empty() {
                 self.terms.taken.is_written();
-                all = Written::Some;
-            }
-            // MySQL counts one that was changed as two.
-            if usize::try_from(written).is_ok_and(|written| written < count) {
-                return Ok(all);
             }
         }
-        Ok(Written::All)
+        Ok(Written::returned(&returned, cells)?)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use sea_orm::{Statement, Value};
 
-use super::{Given, Insert, Terms};
+use super::{Given, Insert, Terms, names};
 use crate::{
     clock::Hlc,
     error::Error,
@@ -32,6 +32,9 @@ pub(super) enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     Alone,
+    /// Alone, and it names the cells that it writes.
+    Named,
+    /// With a statement of the application's.
     Along(Company),
 }
 
@@ -81,15 +84,22 @@ impl Texts {
     pub(super) fn statement<const N: usize>(
         &self,
         step: Step,
+        place: Place,
         terms: &Terms<'_>,
         rows: Vec<[String; N]>,
         insert: Insert<N>,
     ) -> Result<Statement, Error> {
-        let build = |terms: &Terms<'_>, rows| Ok(terms.backend.build(&insert(terms, &mut Given::of(rows))?));
+        let build = |terms: &Terms<'_>, rows| {
+            let mut insert = insert(terms, &mut Given::of(rows))?;
+            if place == Place::Named {
+                insert.returning(names());
+            }
+            Ok(terms.backend.build(&insert))
+        };
         if rows.len() > MAX_ROWS {
             return build(terms, rows);
         }
-        let text = self.text(step, Place::Alone, terms, rows.len(), |terms, rows| {
+        let text = self.text(step, place, terms, rows.len(), |terms, rows| {
             let Statement { sql, values, .. } = build(terms, rows)?;
             Ok((sql, values.map(|values| values.0).unwrap_or_default()))
         })?;

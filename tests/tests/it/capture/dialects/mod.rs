@@ -3,6 +3,7 @@
 mod mysql;
 mod postgres;
 mod stale;
+mod texts;
 
 use grove_crdt::Replica;
 use grove_crdt_tests::{assert_agrees, backend, builder, cells, entities::document, new_database};

@@ -1,6 +1,6 @@
 //! The words of MySQL and MariaDB.
 
-use grove_crdt_tests::{apply, assert_agrees, cells, entities::document, on_mysql};
+use grove_crdt_tests::{Kind, apply, assert_agrees, cells, entities::document, kind, on_mysql};
 use sea_orm::{ConnectionTrait, EntityTrait, TransactionSession as _, TransactionTrait as _};
 
 use super::{captured, documents_in, raw, refused};
@@ -134,7 +134,8 @@ async fn what_matters_to_nobody() {
         "CREATE TRIGGER tr BEFORE INSERT ON notes FOR EACH ROW SET NEW.document = 'documents'",
         "ALTER TABLE documents COMMENT = 'x'",
     ] {
-        let done = replica.execute_raw(raw(text, Vec::new())).await;
+        // MySQL prepares no CREATE TRIGGER.
+        let done = replica.execute_unprepared(text).await;
         done.unwrap_or_else(|error| panic!("{text}: {error}"));
     }
     assert_eq!(cells(&replica, "documents").await, before);
@@ -172,10 +173,11 @@ async fn a_change_of_the_schema_does_not_part_rows_and_records() {
         tx.commit().await.unwrap();
     }
     let tx = replica.begin().await.unwrap();
-    for text in [
-        "CREATE TEMPORARY TABLE t (id int)",
-        "CREATE OR REPLACE TEMPORARY TABLE t (id int)",
-    ] {
+    let again = match kind() {
+        Kind::MariaDb => "CREATE OR REPLACE TEMPORARY TABLE t (id int)",
+        _ => "CREATE TEMPORARY TABLE IF NOT EXISTS t (id int)",
+    };
+    for text in ["CREATE TEMPORARY TABLE t (id int)", again] {
         tx.execute_raw(insert(text)).await.unwrap();
         tx.execute_raw(raw(text, Vec::new())).await.unwrap();
     }

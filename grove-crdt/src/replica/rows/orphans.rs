@@ -3,32 +3,48 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sea_orm::{DatabaseTransaction, Value};
+use sea_orm::DatabaseTransaction;
 
+use super::order::{places, tuple};
 use crate::{
-    entity::{Row, Table, codec},
+    entity::{Row, Table},
     error::Error,
     store::{
         catalog::{Action, Catalog, ForeignKey},
         references::present,
     },
-    types::canonical,
 };
 
+/// Which foreign keys are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    All,
+    /// Those that the database checks only when the transaction commits.
+    Deferred,
+    /// None: they are looked at once all is written.
+    None,
+}
+
+impl Keys {
+    fn has(self, key: &ForeignKey) -> bool {
+        match self {
+            Self::All => true,
+            Self::Deferred => key.deferred,
+            Self::None => false,
+        }
+    }
+}
+
 /// The rows of `rows`, by place, that refer to a row which is not there and not among them either, with that one's table.
-/// Of all foreign keys, or of the deferred ones only.
 pub(super) async fn orphans(
     tx: &DatabaseTransaction,
     catalog: &Catalog,
     table: &Table,
-    rows: &[Row],
-    deferred_only: bool,
+    rows: &[&Row],
+    keys: Keys,
 ) -> Result<BTreeMap<usize, String>, Error> {
     let mut missing = Vec::new();
-    for key in catalog
-        .parents_of(&table.name)
-        .filter(|key| key.deferred || !deferred_only)
-    {
+    for key in catalog.parents_of(&table.name).filter(|key| keys.has(key)) {
         let Some(columns) = places(table, &key.child_columns) else {
             continue;
         };
@@ -50,7 +66,7 @@ pub(super) async fn orphans(
 }
 
 /// Those whose parent is not among `rows` either, or only as an orphan itself.
-fn settle(table: &Table, rows: &[Row], missing: &[(&ForeignKey, Vec<(usize, String)>)]) -> BTreeMap<usize, String> {
+fn settle(table: &Table, rows: &[&Row], missing: &[(&ForeignKey, Vec<(usize, String)>)]) -> BTreeMap<usize, String> {
     let mut orphans: BTreeMap<usize, String> = BTreeMap::new();
     let given: Vec<HashMap<String, usize>> = missing.iter().map(|(key, _)| given_by(table, rows, key)).collect();
     loop {
@@ -69,7 +85,7 @@ fn settle(table: &Table, rows: &[Row], missing: &[(&ForeignKey, Vec<(usize, Stri
 }
 
 /// What rows of the table itself offer to a foreign key within it.
-fn given_by(table: &Table, rows: &[Row], key: &ForeignKey) -> HashMap<String, usize> {
+fn given_by(table: &Table, rows: &[&Row], key: &ForeignKey) -> HashMap<String, usize> {
     let columns = (key.parent == table.name)
         .then(|| places(table, &key.parent_columns))
         .flatten();
@@ -80,18 +96,19 @@ fn given_by(table: &Table, rows: &[Row], key: &ForeignKey) -> HashMap<String, us
         .collect()
 }
 
-/// The rows of `rows`, by place, which a row refers to by a foreign key that lets no parent go, but is deferred; with the
+/// The rows of `rows`, by place, which a row refers to by a foreign key that lets no parent go in the end (`NO ACTION`); with the
 /// child's table.
 pub(super) async fn referred_to(
     tx: &DatabaseTransaction,
     catalog: &Catalog,
     table: &Table,
-    rows: &[Row],
+    rows: &[&Row],
+    keys: Keys,
 ) -> Result<BTreeMap<usize, String>, Error> {
     let mut parents = BTreeMap::new();
     let keys = catalog
         .children_of(&table.name)
-        .filter(|key| key.deferred && key.on_delete == Action::Refuse);
+        .filter(|key| keys.has(key) && key.on_delete == Action::Refuse);
     for key in keys {
         let Some(columns) = places(table, &key.parent_columns) else {
             continue;
@@ -104,9 +121,45 @@ pub(super) async fn referred_to(
         let tuples: Vec<_> = offered.iter().map(|(_, (values, _))| values.clone()).collect();
         let mut there = present(tx, &key.child, &key.child_columns, &tuples).await?;
         if key.child == table.name {
-            there.retain(|index| !refers_to_itself(table, key, &rows[offered[*index].0]));
+            there.retain(|index| !refers_to_itself(table, key, rows[offered[*index].0]));
         }
         parents.extend(there.into_iter().map(|index| (offered[index].0, key.child.clone())));
+    }
+    Ok(parents)
+}
+
+/// The rows that were there before, by place, whose values some row still refers to though no row has them any more; with the child's
+/// table. Of foreign keys by which the database does nothing to children.
+pub(super) async fn left_behind(
+    tx: &DatabaseTransaction,
+    catalog: &Catalog,
+    table: &Table,
+    before: &[&Row],
+    keys: Keys,
+) -> Result<BTreeMap<usize, String>, Error> {
+    let mut parents = BTreeMap::new();
+    let passive = |key: &&ForeignKey| !key.on_delete.acts() || !key.on_update.acts();
+    for key in catalog
+        .children_of(&table.name)
+        .filter(|key| keys.has(key))
+        .filter(passive)
+    {
+        let Some(columns) = places(table, &key.parent_columns) else {
+            continue;
+        };
+        let offered: Vec<_> = before
+            .iter()
+            .enumerate()
+            .filter_map(|(at, row)| Some((at, tuple(row, &columns)?.0)))
+            .collect();
+        let tuples: Vec<_> = offered.iter().map(|(_, values)| values.clone()).collect();
+        let referred = present(tx, &key.child, &key.child_columns, &tuples).await?;
+        if referred.is_empty() {
+            continue;
+        }
+        let there = present(tx, &key.parent, &key.parent_columns, &tuples).await?;
+        let left = referred.difference(&there);
+        parents.extend(left.map(|index| (offered[*index].0, key.child.clone())));
     }
     Ok(parents)
 }
@@ -114,27 +167,4 @@ pub(super) async fn referred_to(
 fn refers_to_itself(table: &Table, key: &ForeignKey, row: &Row) -> bool {
     let text = |names: &[String]| Some(tuple(row, &places(table, names)?)?.1);
     text(&key.child_columns) == text(&key.parent_columns)
-}
-
-/// The places of columns, `None` when the entity does not have them all.
-fn places(table: &Table, names: &[String]) -> Option<Vec<usize>> {
-    let place = |name: &String| {
-        table
-            .columns
-            .iter()
-            .position(|column| column.name.eq_ignore_ascii_case(name))
-    };
-    names.iter().map(place).collect()
-}
-
-/// The values of columns, and one text for them; `None` when one is null, and the row refers to nothing.
-fn tuple(row: &Row, columns: &[usize]) -> Option<(Vec<Value>, String)> {
-    let mut values = Vec::with_capacity(columns.len());
-    let mut texts = Vec::with_capacity(columns.len());
-    for column in columns {
-        let json = codec::encode(&row[*column]).ok().filter(|json| !json.is_null())?;
-        values.push(row[*column].clone());
-        texts.push(json);
-    }
-    Some((values, canonical(&texts.into())))
 }
