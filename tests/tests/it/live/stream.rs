@@ -177,7 +177,8 @@ async fn a_stream_with_nothing_to_tell_shows_that_it_is_alive() {
         .allow_anonymous();
     let mut events = Events::open(&http::serve(server.router()).await, "tables=notes", None).await;
     events.next().await;
-    assert_eq!(events.next_or_comment().await.unwrap().kind, "presence");
+    // On a slow machine, comments come before it.
+    events.next_of("presence").await;
     for _ in 0..3 {
         assert_eq!(events.next_or_comment().await.unwrap().kind, "");
     }
