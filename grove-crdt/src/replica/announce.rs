@@ -420,8 +420,10 @@ where
             }
             _ => {}
         }
-        let cascades =
-            |key: &&crate::store::catalog::ForeignKey| key.on_update.acts() && key.parent_columns.contains(&field.name);
+        let cascades = |key: &&crate::store::catalog::ForeignKey| {
+            let mut columns = key.parent_columns.iter();
+            key.on_update.acts() && columns.any(|column| column.eq_ignore_ascii_case(&field.name))
+        };
         // The statement changes other rows behind it.
         is_compared |= is_set && catalog.children_of(&table.name).any(|key| cascades(&key));
     }

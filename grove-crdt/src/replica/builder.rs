@@ -185,7 +185,7 @@ impl ReplicaBuilder {
         let anything = Occasion {
             tables: core.registry.iter().map(|table| table.name.clone()).collect(),
             others: true,
-            asked: false,
+            ..Occasion::default()
         };
         // The process before may have been killed after it removed what rows waited for.
         if let Err(error) = Due::new(&core, anything).release().await {

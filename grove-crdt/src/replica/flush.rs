@@ -43,10 +43,15 @@ pub(super) async fn flush(session: &Session, tx: &DatabaseTransaction) -> Result
         at: left_at,
         wrote: false,
     };
-    let (mut births, mut changed) = (begun.births()?, BTreeSet::new());
+    let (mut births, mut changed) = (begun.births()?, BTreeMap::<_, BTreeSet<_>>::new());
     for portion in effects.into_portions() {
         let shares = shares(portion?, &mut births);
-        changed.extend(shares.keys().cloned());
+        for (name, share) in &shares {
+            changed
+                .entry(name.clone())
+                .or_default()
+                .extend(share.rows.keys().cloned());
+        }
         writing.write(shares).await?;
     }
     let version = writing.wrote.then_some(writing.taken);

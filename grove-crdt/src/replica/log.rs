@@ -1,6 +1,9 @@
 //! What a transaction has done that may have to be recorded.
 
-use std::{collections::BTreeSet, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use sea_orm::{Statement, Value};
 
@@ -21,8 +24,8 @@ pub(crate) struct Log {
     pub(super) begun: Begun,
     /// The version this transaction writes under, once it has written.
     pub version: Taken,
-    /// The replicated tables that it has written.
-    pub changed: BTreeSet<String>,
+    /// The rows that it has written, by table and key.
+    pub changed: BTreeMap<String, BTreeSet<String>>,
     pub announced: Vec<Announced>,
     /// The clock value of a blind write that was made and has left its record, which was not as it has to be for one.
     pub left_at: Option<Hlc>,
@@ -96,9 +99,11 @@ impl Log {
         Ok((self.effects.on(table, pk)?, self.begun.only(table, pk), self.version))
     }
 
-    /// Notes the tables that were written, and under which version something was written to their shadows.
-    pub(super) fn is_recorded(&mut self, tables: BTreeSet<String>, version: Option<Taken>) {
+    /// Notes the rows that were written, by table and key, and under which version something was written to their shadows.
+    pub(super) fn is_recorded(&mut self, rows: BTreeMap<String, BTreeSet<String>>, version: Option<Taken>) {
         self.version = version.unwrap_or(self.version);
-        self.changed.extend(tables);
+        for (table, mut pks) in rows {
+            self.changed.entry(table).or_default().append(&mut pks);
+        }
     }
 }

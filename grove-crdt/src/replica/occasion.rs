@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Occasion {
     /// Rows of these tables changed.
     pub tables: BTreeSet<String>,
+    /// The application wrote these rows, by table and key. A merge writes parked rows as a whole, and names none.
+    pub rows: BTreeSet<(String, String)>,
     /// Tables changed that are not replicated.
     pub others: bool,
     /// Somebody asked.
@@ -32,6 +34,7 @@ impl Occasion {
 
     fn add(&mut self, mut more: Self) {
         self.tables.append(&mut more.tables);
+        self.rows.append(&mut more.rows);
         self.others |= more.others;
         self.asked |= more.asked;
     }
@@ -79,7 +82,7 @@ impl Due {
             self.occasion = Occasion {
                 asked: self.occasion.asked && !freed.is_empty(),
                 tables: freed.into_iter().map(|row| row.table).collect(),
-                others: false,
+                ..Occasion::default()
             };
         }
         Ok(released)

@@ -165,10 +165,22 @@ async fn release_some(
 
 /// The rows to try on an occasion: all that wait for a parent, and some of the others, going on where the last time ended.
 fn whose_turn_it_is(core: &Core, catalog: &Catalog, all: Vec<Parked>, occasion: &Occasion) -> Vec<Parked> {
-    let concerned = all.into_iter().filter(|row| {
+    let (mut concerned, mut left): (Vec<_>, Vec<_>) = all.into_iter().partition(|row| {
         let may_be_a_parent = occasion.others && row.reason == Constraint::ForeignKey;
-        occasion.asked || may_be_a_parent || concerns(catalog, row, &occasion.tables)
+        occasion.asked || may_be_a_parent || concerns(catalog, row, occasion)
     });
+    // What is written now may be what others wait for: rows may have to be written together.
+    let mut tables: BTreeSet<_> = concerned.iter().map(|row| row.table.clone()).collect();
+    loop {
+        let (mut more, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(|row| waits_for(catalog, row, &tables));
+        left = rest;
+        if more.is_empty() {
+            break;
+        }
+        tables.extend(more.iter().map(|row| row.table.clone()));
+        concerned.append(&mut more);
+    }
+    let concerned = concerned.into_iter();
     let (mut turn, mut others): (Vec<_>, Vec<_>) = concerned.partition(|row| row.reason == Constraint::ForeignKey);
     if others.len() > MAX_TRIED && !occasion.asked {
         let from = core.parked_turn.fetch_add(MAX_TRIED, Ordering::Relaxed) % others.len();
@@ -179,14 +191,19 @@ fn whose_turn_it_is(core: &Core, catalog: &Catalog, all: Vec<Parked>, occasion: 
     turn
 }
 
-fn concerns(catalog: &Catalog, row: &Parked, changed: &BTreeSet<String>) -> bool {
+fn concerns(catalog: &Catalog, row: &Parked, occasion: &Occasion) -> bool {
+    waits_for(catalog, row, &occasion.tables) || occasion.rows.contains(&(row.table.clone(), row.pk.clone()))
+}
+
+/// Whether what a row waits for can be in one of these tables.
+fn waits_for(catalog: &Catalog, row: &Parked, tables: &BTreeSet<String>) -> bool {
     if row.reason != Constraint::ForeignKey {
-        return changed.contains(&row.table);
+        return tables.contains(&row.table);
     }
     // Other rows of its own table matter only if they can be its parents or children.
     let parents = catalog.parents_of(&row.table).map(|key| &key.parent);
     let children = catalog.children_of(&row.table).map(|key| &key.child);
-    parents.chain(children).any(|table| changed.contains(table))
+    parents.chain(children).any(|table| tables.contains(table))
 }
 
 /// Writes parked rows. Returns those that could be, and whether others had to be parked.
@@ -213,12 +230,13 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
         wanted.insert(name.clone(), rows.collect());
     }
     let failed = write_rows(core, tx, wanted).await?;
-    let known: BTreeSet<_> = waiting.iter().map(|row| (&row.table, &row.pk)).collect();
-    // A row that a delete took along, though its record lives, was not parked before.
-    let (_, fresh): (Vec<_>, Vec<_>) = failed
-        .iter()
-        .cloned()
-        .partition(|row| known.contains(&(&row.table, &row.pk)));
+    let known: BTreeMap<_, _> = waiting.iter().map(|row| ((&row.table, &row.pk), row)).collect();
+    // A row that a delete took along, though its record lives, was not parked before; others wait for something else by now.
+    let is_news = |row: &&Parked| {
+        let before = known.get(&(&row.table, &row.pk));
+        before.is_none_or(|before| why(before) != why(row))
+    };
+    let fresh: Vec<_> = failed.iter().filter(is_news).cloned().collect();
     park(core, tx, &fresh).await?;
     let failed: BTreeSet<_> = failed.into_iter().map(|row| (row.table, row.pk)).collect();
     let freed: Vec<_> = waiting
@@ -232,6 +250,11 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
         claim(core, tx, &locked, name, pks).await?;
     }
     Ok((freed, !fresh.is_empty()))
+}
+
+/// What a row waits for.
+fn why(row: &Parked) -> (Constraint, Option<&str>, Option<&str>) {
+    (row.reason, row.constraint.as_deref(), row.holder.as_deref())
 }
 
 /// Claims the records whose rows were written and could not be locked before.

@@ -1,7 +1,7 @@
 //! What one transaction has done so far.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -203,7 +203,8 @@ impl Session {
         let all = *written == Written::All;
         log.left_at = (!all).then_some(at);
         if *written != Written::None {
-            log.is_recorded(BTreeSet::from([table.name.clone()]), Some(taken));
+            // Nothing goes along while rows may be parked, so nobody asks which row it was.
+            log.is_recorded(BTreeMap::from([(table.name.clone(), BTreeSet::new())]), Some(taken));
         }
         if all {
             self.core.statistics.grew(&table.name, cells);
@@ -307,8 +308,11 @@ impl Session {
     /// What parked rows may have waited for, to be asked for before the commit.
     pub(super) fn due(&self) -> Due {
         let mut log = self.log();
+        let changed = std::mem::take(&mut log.changed);
+        let rows = |(table, pks): (String, BTreeSet<String>)| pks.into_iter().map(move |pk| (table.clone(), pk));
         let occasion = Occasion {
-            tables: std::mem::take(&mut log.changed),
+            tables: changed.keys().cloned().collect(),
+            rows: changed.into_iter().flat_map(rows).collect(),
             others: log.others_changed,
             asked: false,
         };

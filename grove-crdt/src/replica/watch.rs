@@ -217,7 +217,8 @@ async fn before_update(
         }
         let keys = watch.rows(table, rows)?;
         watch.places = Places::before(tx, &selection, table, keys).await?;
-        if selection.is_settled() {
+        // What follows it may be rows of its own table as well.
+        if selection.is_settled() && !cascade.follows_update(&table.name, &assigned) {
             watch.assigned = foretold::assigned(tx.get_database_backend(), catalog, table, write, update);
         }
         watch.moves_key = table

@@ -353,6 +353,20 @@ pub(crate) async fn set_null<C: ConnectionTrait>(
     Ok(())
 }
 
+/// Some row whose key is not among these.
+pub(crate) async fn any_but<C: ConnectionTrait>(
+    conn: &C,
+    table: &Table,
+    keys: &[Vec<Value>],
+) -> Result<Option<Row>, Error> {
+    let mut query = table.select();
+    query
+        .and_where(key_is_among(conn.get_database_backend(), table, keys).not())
+        .limit(1);
+    let rows = by_key(conn, table, &query).await?;
+    Ok(rows.into_values().next())
+}
+
 /// The rows that have one of these tuples in some columns, locked in the order of their keys.
 pub(crate) async fn with_tuples<C: ConnectionTrait>(
     conn: &C,

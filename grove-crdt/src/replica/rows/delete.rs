@@ -1,29 +1,22 @@
 //! Deleting the rows of records that died, and parking what the database takes along although it lives.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use sea_orm::{ConnectionTrait as _, DbBackend};
 
 use super::{
-    order::{Reference, by_reference, references},
-    orphans::{self, Keys},
+    along::Along,
+    order::{Reference, by_reference, places, references},
+    orphans::{self, Keys, refers_to_itself},
     savepoint::{Refusal, attempt},
     target::{RowChange, RowId},
     writer::{Refused, RowWriter},
 };
 use crate::{
-    entity::{Row, Table, key},
+    entity::{Row, Table},
     error::Error,
-    replica::{
-        foreign_keys::{Cascade, Parents},
-        watch::Watch,
-    },
-    store::{catalog::ForeignKey, chunks, constraint::Constraint, row, shadow},
-    types::Record,
+    store::{catalog::ForeignKey, chunks, row},
 };
 
 impl RowWriter<'_> {
@@ -31,12 +24,12 @@ impl RowWriter<'_> {
     pub(super) async fn delete_all(
         &mut self,
         deletes: Vec<RowChange>,
+        along: &mut Along,
     ) -> Result<(Vec<RowChange>, HashMap<RowId, Refusal>), Error> {
-        let mut deleted = Deleted::default();
+        let mut deleted = Deleted::new(along);
         for step in self.in_steps(deletes) {
             self.delete(step, Keys::Deferred, &mut deleted).await?;
         }
-        self.parked.extend(deleted.taken_along);
         let refused = deleted.refused;
         let rows: Vec<_> = refused
             .iter()
@@ -44,6 +37,7 @@ impl RowWriter<'_> {
             .collect();
         let kept_by_each_other: BTreeSet<_> = references(self.catalog, &rows)
             .into_iter()
+            .chain(self.self_references(&rows))
             .flat_map(|reference| [reference.child, reference.parent])
             .collect();
         let (mut blocked, mut reasons) = (Vec::new(), HashMap::new());
@@ -85,7 +79,10 @@ impl RowWriter<'_> {
         to_empty: impl Fn(&Table, &ForeignKey) -> Option<usize>,
     ) -> (Vec<Vec<RowChange>>, Vec<(RowChange, usize)>) {
         let rows: Vec<_> = deletes.iter().map(|change| (&*change.table, &change.row)).collect();
-        let references = references(self.catalog, &rows);
+        let mut references = references(self.catalog, &rows);
+        let mut own = self.self_references(&rows);
+        own.retain(|own| to_empty(rows[own.child].0, own.key).is_some());
+        references.append(&mut own);
         let column = |reference: &Reference<'_>| to_empty(rows[reference.child].0, reference.key);
         let order = by_reference(rows.len(), &references, |reference| column(reference).is_some());
         let emptied = order.broken.iter().filter_map(|reference| {
@@ -104,36 +101,73 @@ impl RowWriter<'_> {
         (steps.into_values().collect(), emptied)
     }
 
-    /// Deletes rows of one table. Others that the database takes along although their own records live are parked.
-    pub(super) async fn delete(&self, deletes: Vec<RowChange>, keys: Keys, deleted: &mut Deleted) -> Result<(), Error> {
-        let Some(first) = deletes.first() else { return Ok(()) };
-        let table = first.table.clone();
-        let deletes = self.unless_kept(&table, deletes, keys, &mut deleted.refused).await?;
-        for deletes in chunks(&deletes, table.key.len()) {
-            self.delete_chunk(&table, deletes, deleted).await?;
+    /// The references of rows to themselves that keep them from being deleted.
+    fn self_references(&self, rows: &[(&Table, &Row)]) -> Vec<Reference<'_>> {
+        let mut references = Vec::new();
+        for (at, (table, row)) in rows.iter().enumerate() {
+            let keys = self
+                .catalog
+                .parents_of(&table.name)
+                .filter(|key| self.keeps_itself(key));
+            let own = keys.filter(|key| refers_to_itself(table, key, row));
+            references.extend(own.map(|key| Reference {
+                child: at,
+                parent: at,
+                key,
+            }));
+        }
+        references
+    }
+
+    /// Has rows refer to another row that stays, where a reference to themselves keeps them and can't be null.
+    pub(super) async fn let_go_of_themselves(&self, steps: &[Vec<RowChange>]) -> Result<(), Error> {
+        for change in steps.iter().flatten() {
+            let references = self.self_references(&[(&change.table, &change.row)]);
+            let mut keys = references.iter().map(|reference| reference.key);
+            let Some(key) = keys.find(|key| self.nullable_column(&change.table, key).is_none()) else {
+                continue;
+            };
+            let leaving = steps
+                .iter()
+                .flatten()
+                .filter(|other| other.table.name == change.table.name);
+            let leaving: Vec<_> = leaving.map(|other| other.key.clone()).collect();
+            let (Some(own), Some(offered)) = (
+                places(&change.table, &key.child_columns),
+                places(&change.table, &key.parent_columns),
+            ) else {
+                continue;
+            };
+            let Some(other) = row::any_but(self.tx, &change.table, &leaving).await? else {
+                continue;
+            };
+            let values = own.into_iter().zip(offered.iter().map(|index| other[*index].clone()));
+            let values: Vec<_> = values.collect();
+            // If it is refused, so is the delete.
+            let set = attempt(self.tx, async |tx| {
+                row::set(tx, &change.table, &change.key, &values).await
+            });
+            drop(set.await?);
         }
         Ok(())
     }
 
-    async fn delete_chunk(
+    /// Deletes rows of one table.
+    pub(super) async fn delete(
         &self,
-        table: &Arc<Table>,
-        deletes: &[RowChange],
-        deleted: &mut Deleted,
+        deletes: Vec<RowChange>,
+        keys: Keys,
+        deleted: &mut Deleted<'_>,
     ) -> Result<(), Error> {
-        let mut along = Watch::default();
-        if self.catalog.children_of(&table.name).any(|key| key.on_delete.acts()) {
-            let cascade = Cascade {
-                tx: self.tx,
-                registry: &self.core.registry,
-                catalog: self.catalog,
-            };
-            let keys: Vec<_> = deletes.iter().map(|change| change.key.clone()).collect();
-            cascade.of_delete(&Parents::Keyed(table, &keys), &mut along, 0).await?;
-        }
-        self.delete_halving(table, deletes, &mut deleted.refused).await?;
-        for (child, rows) in along.into_before() {
-            deleted.taken_along.extend(self.taken_along(&child, table, rows).await?);
+        let Some(first) = deletes.first() else { return Ok(()) };
+        let table = first.table.clone();
+        let deletes = self.unless_kept(&table, deletes, keys, &mut deleted.refused).await?;
+        for deletes in chunks(&deletes, table.key.len()) {
+            let deletes = deletes.to_vec();
+            let deletes = self
+                .watch_delete(&table, deletes, deleted.along, &mut deleted.refused)
+                .await?;
+            self.delete_halving(&table, &deletes, &mut deleted.refused).await?;
         }
         Ok(())
     }
@@ -173,7 +207,7 @@ impl RowWriter<'_> {
             let deleted = attempt(self.tx, async |tx| row::delete(tx, table, &keys).await).await?;
             match (deleted, deletes) {
                 (Ok(()), _) => {}
-                (Err(refusal), [change]) => refused.push((change.clone(), refusal)),
+                (Err(refusal), [change]) => refused.push((change.clone(), refusal.by_reference())),
                 (Err(_), deletes) => {
                     let (first, second) = deletes.split_at(deletes.len() / 2);
                     self.delete_halving(table, first, refused).await?;
@@ -184,38 +218,20 @@ impl RowWriter<'_> {
         }
         .boxed()
     }
-
-    /// The rows of a child's table that a delete of parents took along, or changed, although their records live.
-    async fn taken_along(
-        &self,
-        child: &Table,
-        parent: &Table,
-        before: HashMap<String, Row>,
-    ) -> Result<Vec<(RowId, Refusal)>, Error> {
-        let pks: Vec<_> = before.keys().cloned().collect();
-        let keys = pks.iter().map(|pk| key::parse(child, pk));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let after = row::read(self.tx, child, &keys).await?;
-        let stored = shadow::read(self.tx, &self.core.registry, child, &pks).await?;
-        // Their cells may not be stored yet.
-        let targets: HashMap<_, _> = self.targets_of(&child.name).collect();
-        let mut taken = Vec::new();
-        for (pk, row) in before {
-            let is_changed = after.get(&pk).is_none_or(|after| *after != row);
-            let record = targets.get(pk.as_str()).copied().or_else(|| stored.records.get(&pk));
-            if is_changed && record.is_some_and(Record::is_alive) {
-                let detail = format!("the row of `{}` that it refers to was deleted", parent.name);
-                taken.push(((child.name.clone(), pk), Refusal::found(Constraint::ForeignKey, detail)));
-            }
-        }
-        Ok(taken)
-    }
 }
 
-/// What became of deletes.
-#[derive(Default)]
-pub(super) struct Deleted {
+/// What becomes of deletes.
+pub(super) struct Deleted<'a> {
     pub refused: Refused,
-    /// Other rows that went along, or were changed, although their records live.
-    pub taken_along: Vec<(RowId, Refusal)>,
+    /// Other rows that may have gone along, or been changed.
+    pub along: &'a mut Along,
+}
+
+impl<'a> Deleted<'a> {
+    pub(super) fn new(along: &'a mut Along) -> Self {
+        Self {
+            refused: Vec::new(),
+            along,
+        }
+    }
 }

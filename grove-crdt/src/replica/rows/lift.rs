@@ -6,9 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DbBackend};
 
 use super::{
+    along::is_known_whole,
     order::{places, tuple},
     rearrange::{Outcome, Rearranged},
     savepoint::Refusal,
@@ -17,7 +18,7 @@ use super::{
     writer::RowWriter,
 };
 use crate::{
-    entity::{Row, Table, is_unreadable, key},
+    entity::{Row, Table, key},
     error::Error,
     store::{
         catalog::{Action, ForeignKey},
@@ -121,6 +122,7 @@ impl RowWriter<'_> {
             return Ok(());
         };
         let children = row::with_tuples(self.tx, table, &columns, &tuples).await?;
+        let handed_on = handed_on(rows, key);
         let known: HashMap<RowId, usize> = rows
             .changes
             .iter()
@@ -128,19 +130,24 @@ impl RowWriter<'_> {
             .map(|(at, change)| (change.id(), at))
             .collect();
         for (pk, child) in children {
-            let parent = tuple(&child, &columns).and_then(|(_, text)| offered.get(&text).copied());
+            let text = tuple(&child, &columns).map(|(_, text)| text).unwrap_or_default();
+            let stays =
+                handed_on.contains(&text) || offered.get(&text).is_some_and(|parent| rows.lifted.contains(parent));
             let id = (table.name.clone(), pk);
             let at = match known.get(&id) {
                 Some(at) => *at,
                 // It lives on although its parent goes for good: the final state decides.
-                None if parent.is_none_or(|parent| !rows.lifted.contains(&parent)) => continue,
+                None if !stays => continue,
                 None => self.add_as_it_is(rows, table, id.1, child)?,
             };
-            if rows.changes[at].is_delete() || rows.lifted.contains(&at) {
+            let leaves = rows.changes[at].is_delete() || rows.lifted.contains(&at);
+            let keeps_itself = self.keeps_itself(key) && offered.get(&text) == Some(&at);
+            if leaves && !keeps_itself {
                 continue;
             }
             match self.nullable_column(table, key) {
                 Some(column) => drop(rows.emptied.insert((at, column))),
+                None if leaves => drop(rows.stuck.insert(at)),
                 None => {
                     rows.lifted.insert(at);
                     next.insert(at);
@@ -148,6 +155,13 @@ impl RowWriter<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a row that refers to itself by a key can't be deleted: MySQL and MariaDB look before it is gone.
+    pub(super) fn keeps_itself(&self, key: &ForeignKey) -> bool {
+        self.tx.get_database_backend() == DbBackend::MySql
+            && self.catalog.is_same(&key.child, &key.parent)
+            && !key.on_delete.acts()
     }
 
     /// Adds a row that is to be as it is.
@@ -168,14 +182,18 @@ impl RowWriter<'_> {
     /// Whether all that a row holds is known, so that it can be inserted again, and no row that is not replicated keeps it.
     fn can_be_lifted(&self, rows: &Rearranged, at: usize) -> bool {
         let change = &rows.changes[at];
-        let table = &change.table;
-        let columns = self.catalog.columns(&table.name).unwrap_or_default();
-        let is_known = |name: &&str| {
-            let mut own = table.columns.iter();
-            own.any(|column| column.name == **name) || self.catalog.is_generated(&table.name, name)
-        };
-        let present = rows.present.get(&change.id());
-        let is_readable = present.is_none_or(|row| !row.iter().any(is_unreadable));
-        is_readable && columns.iter().all(is_known) && !rows.stuck.contains(&at)
+        let present = rows.present.get(&change.id()).unwrap_or(&change.row);
+        is_known_whole(self.catalog, &change.table, present) && !rows.stuck.contains(&at)
     }
+}
+
+/// What other rows refer to by a key and rows are to offer in the end, whoever offers it now.
+fn handed_on(rows: &Rearranged, key: &ForeignKey) -> BTreeSet<String> {
+    let offering = rows.changes.iter().filter(|change| !change.is_delete());
+    let offering = offering.filter(|change| change.table.name == key.parent);
+    let offered = offering.filter_map(|change| {
+        let columns = places(&change.table, &key.parent_columns)?;
+        Some(tuple(&change.row, &columns)?.1)
+    });
+    offered.collect()
 }

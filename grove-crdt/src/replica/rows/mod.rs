@@ -8,6 +8,7 @@
 //! though other rows of the page could make room for it, is written in steps that no order alone allows ([`rearrange`]): unique
 //! values are given up before others take them, references wait until their parents are there.
 
+mod along;
 mod delete;
 mod lift;
 mod order;

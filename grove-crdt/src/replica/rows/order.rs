@@ -179,8 +179,8 @@ pub(super) fn by_reference<'a>(
     }
 }
 
-/// The changes of one table in the order in which no row refers to a later one, for a database that checks each row of a
-/// statement by itself.
+/// The changes of one table in the order in which no row refers to a later one, where each row or each part of them is checked by
+/// itself.
 pub(super) fn sorted_within(catalog: &Catalog, changes: Vec<RowChange>) -> Vec<RowChange> {
     let refers_to_itself = |change: &RowChange| {
         let name = &change.table.name;

@@ -1,17 +1,18 @@
 //! Rows that refer to rows which are not there, and rows which others still refer to: found for many rows at once, and
 //! before a database that checks only when the transaction commits would fail it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, Value};
 
 use super::order::{places, tuple};
 use crate::{
-    entity::{Row, Table},
+    entity::{Row, Table, key},
     error::Error,
     store::{
         catalog::{Action, Catalog, ForeignKey},
         references::present,
+        row,
     },
 };
 
@@ -26,7 +27,7 @@ pub(super) enum Keys {
 }
 
 impl Keys {
-    fn has(self, key: &ForeignKey) -> bool {
+    pub(super) fn has(self, key: &ForeignKey) -> bool {
         match self {
             Self::All => true,
             Self::Deferred => key.deferred,
@@ -120,12 +121,52 @@ pub(super) async fn referred_to(
             .collect();
         let tuples: Vec<_> = offered.iter().map(|(_, (values, _))| values.clone()).collect();
         let mut there = present(tx, &key.child, &key.child_columns, &tuples).await?;
-        if key.child == table.name {
-            there.retain(|index| !refers_to_itself(table, key, rows[offered[*index].0]));
+        if key.child == table.name && !there.is_empty() {
+            there = kept_within(tx, table, key, rows, &offered, there).await?;
         }
         parents.extend(there.into_iter().map(|index| (offered[index].0, key.child.clone())));
     }
     Ok(parents)
+}
+
+/// The places in `offered` of the rows that are referred to by others of their table, which stay: those that are not among `rows`, or
+/// are kept themselves.
+async fn kept_within(
+    tx: &DatabaseTransaction,
+    table: &Table,
+    key: &ForeignKey,
+    rows: &[&Row],
+    offered: &[(usize, (Vec<Value>, String))],
+    there: BTreeSet<usize>,
+) -> Result<BTreeSet<usize>, Error> {
+    let Some(columns) = places(table, &key.child_columns) else {
+        return Ok(there);
+    };
+    let tuples: Vec<_> = there.iter().map(|index| offered[*index].1.0.clone()).collect();
+    let mut leaving = HashMap::new();
+    for (index, (at, _)) in offered.iter().enumerate() {
+        leaving.insert(key::of_row(table, rows[*at])?, index);
+    }
+    let mut children: HashMap<String, Vec<String>> = HashMap::new();
+    for (pk, child) in row::with_tuples(tx, table, &columns, &tuples).await? {
+        if let Some((_, text)) = tuple(&child, &columns) {
+            children.entry(text).or_default().push(pk);
+        }
+    }
+    let mut kept = BTreeSet::new();
+    loop {
+        let before = kept.len();
+        for index in &there {
+            let mut children = children.get(&offered[*index].1.1).into_iter().flatten();
+            let stays = |pk: &String| leaving.get(pk).is_none_or(|child| kept.contains(child));
+            if children.any(stays) {
+                kept.insert(*index);
+            }
+        }
+        if kept.len() == before {
+            return Ok(kept);
+        }
+    }
 }
 
 /// The rows that were there before, by place, whose values some row still refers to though no row has them any more; with the child's
@@ -164,7 +205,9 @@ pub(super) async fn left_behind(
     Ok(parents)
 }
 
-fn refers_to_itself(table: &Table, key: &ForeignKey, row: &Row) -> bool {
+/// Whether a row refers to itself by a key.
+pub(super) fn refers_to_itself(table: &Table, key: &ForeignKey, row: &Row) -> bool {
     let text = |names: &[String]| Some(tuple(row, &places(table, names)?)?.1);
-    text(&key.child_columns) == text(&key.parent_columns)
+    let refers = text(&key.child_columns);
+    refers.is_some() && refers == text(&key.parent_columns)
 }

@@ -11,6 +11,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _, Value};
 
 use super::{
+    along::Along,
     delete::Deleted,
     order::{Reference, by_reference, places, references, tuple},
     orphans::{self, Keys},
@@ -27,7 +28,7 @@ use crate::{
 
 /// What became of an attempt to rearrange rows.
 pub(super) enum Outcome {
-    /// All are written. These other rows went along with deleted ones, although they live.
+    /// All are written. These other rows went along with deleted ones, or were changed, although they live.
     Done(Vec<(RowId, Refusal)>),
     /// These rows break a rule in the final state.
     Refused(Vec<(RowId, Refusal)>),
@@ -47,8 +48,8 @@ impl RowWriter<'_> {
         async move {
             while !changes.is_empty() {
                 let unclear = match self.rearrange(&changes, reasons).await? {
-                    Outcome::Done(taken_along) => {
-                        self.parked.extend(taken_along);
+                    Outcome::Done(lost) => {
+                        self.parked.extend(lost);
                         return Ok(());
                     }
                     Outcome::Refused(refused) => {
@@ -97,7 +98,7 @@ impl RowWriter<'_> {
             .filter_map(|change| self.parked.remove_entry(&change.id()))
             .collect();
         match self.rearrange(&left, reasons).await? {
-            Outcome::Done(taken_along) => self.parked.extend(taken_along),
+            Outcome::Done(lost) => self.parked.extend(lost),
             _ => self.parked.extend(before),
         }
         Ok(())
@@ -158,26 +159,32 @@ impl RowWriter<'_> {
         if let Some(refused) = self.make_room(means, &mut rows, &rooms).await? {
             return Ok(refused);
         }
-        let mut deleted = Deleted::default();
+        let mut along = Along::default();
+        let mut deleted = Deleted::new(&mut along);
         if means == Means::Lifting {
             self.take_out(&rows, &mut deleted).await?;
         }
         let mut refused = std::mem::take(&mut deleted.refused);
         if refused.is_empty() {
-            self.put_in(&rows, &mut refused).await?;
+            self.put_in(&rows, deleted.along, &mut refused).await?;
         }
         if means == Means::InPlace && refused.is_empty() {
             self.delete_in_order(&rows, &mut deleted).await?;
             refused.append(&mut deleted.refused);
         }
-        if refused.is_empty() {
-            self.check_deferred(&rows, &mut refused).await?;
-        }
         if !refused.is_empty() {
             return Ok(outcome_of(refused, changes));
         }
+        let lost = self.restore(&along, &rows.changes).await?;
+        self.check_deferred(&rows, &mut refused).await?;
+        if !refused.is_empty() {
+            return Ok(outcome_of(refused, changes));
+        }
+        if let Some(refusal) = self.broken_along(&along, self.deferred_keys()).await? {
+            return Ok(Outcome::Unclear(refusal));
+        }
         match attempt(self.tx, async |tx| deferral::check(tx).await).await? {
-            Ok(()) => Ok(Outcome::Done(deleted.taken_along)),
+            Ok(()) => Ok(Outcome::Done(lost)),
             Err(refusal) => Ok(Outcome::Unclear(refusal)),
         }
     }
@@ -258,7 +265,7 @@ impl RowWriter<'_> {
     }
 
     /// Deletes the rows that are to be inserted again, and those that are to be deleted, children first.
-    async fn take_out(&self, rows: &Rearranged, deleted: &mut Deleted) -> Result<(), Error> {
+    async fn take_out(&self, rows: &Rearranged, deleted: &mut Deleted<'_>) -> Result<(), Error> {
         let out = rows.changes.iter().enumerate().filter_map(|(at, change)| {
             let row = rows.present.get(&change.id())?;
             let leaves = change.is_delete() || rows.lifted.contains(&at);
@@ -275,7 +282,7 @@ impl RowWriter<'_> {
     }
 
     /// Writes the rows that are to be there, each after those that it refers to.
-    async fn put_in(&self, rows: &Rearranged, refused: &mut Refused) -> Result<(), Error> {
+    async fn put_in(&self, rows: &Rearranged, along: &mut Along, refused: &mut Refused) -> Result<(), Error> {
         let backend = self.tx.get_database_backend();
         let mut writes = Vec::new();
         for (at, change) in rows
@@ -316,6 +323,7 @@ impl RowWriter<'_> {
             change
         });
         for Group { form, changes } in Group::in_order(backend, self.catalog, in_order.collect()) {
+            let changes = self.watch_update(&form, changes, along, refused).await?;
             self.write_halving(&form, changes, refused).await?;
         }
         if !refused.is_empty() {
@@ -332,7 +340,7 @@ impl RowWriter<'_> {
     }
 
     /// Deletes rows, each before those that it refers to. Where rows refer to each other, references become null first.
-    async fn delete_in_order(&self, rows: &Rearranged, deleted: &mut Deleted) -> Result<(), Error> {
+    async fn delete_in_order(&self, rows: &Rearranged, deleted: &mut Deleted<'_>) -> Result<(), Error> {
         let deletes: Vec<_> = rows
             .changes
             .iter()
@@ -348,6 +356,7 @@ impl RowWriter<'_> {
             .await?;
             deleted.refused.extend(done.err().map(|refusal| (change, refusal)));
         }
+        self.let_go_of_themselves(&steps).await?;
         for step in steps {
             self.delete(step, self.deferred_keys(), deleted).await?;
         }
@@ -362,6 +371,10 @@ impl RowWriter<'_> {
         }
         for changes in by_table.into_values() {
             self.without_orphans(changes, self.deferred_keys(), refused).await?;
+        }
+        if !refused.is_empty() {
+            // Without them, what they refer to may go.
+            return Ok(());
         }
         let mut by_table: BTreeMap<&str, Vec<(&RowChange, &Row)>> = BTreeMap::new();
         for change in &rows.changes {

@@ -24,12 +24,31 @@ impl Refusal {
         Self { violation, detail }
     }
 
+    /// A row that refers to one which is not there.
+    pub(super) fn without_parent(parent: &str) -> Self {
+        Self::found(
+            Constraint::ForeignKey,
+            format!("FOREIGN KEY: the row of `{parent}` that it refers to is not here"),
+        )
+    }
+
     /// A row that others still refer to.
     pub(super) fn kept_by(child: &str) -> Self {
         Self::found(
             Constraint::ForeignKey,
             format!("FOREIGN KEY: a row of `{child}` refers to it"),
         )
+    }
+
+    /// The same, where only rows that refer to the one in question can break a rule: what a foreign key does to them breaks it.
+    pub(super) fn by_reference(mut self) -> Self {
+        if matches!(
+            self.violation.constraint,
+            Constraint::NotNull | Constraint::Check | Constraint::Unique
+        ) {
+            self.violation.constraint = Constraint::ForeignKey;
+        }
+        self
     }
 
     /// The refusal that an error tells of.

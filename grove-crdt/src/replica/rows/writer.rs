@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
 
 use super::{
+    along::Along,
     order::{parents_first, references, sorted_within},
     orphans::{self, Keys},
     savepoint::{Refusal, attempt},
@@ -20,7 +21,7 @@ use crate::{
     error::Error,
     replica::{Core, shown},
     store::{
-        catalog::Catalog,
+        catalog::{Catalog, ForeignKey},
         constraint::Constraint,
         parked::Parked,
         row::{self, Way},
@@ -43,22 +44,25 @@ pub(crate) async fn write_rows(
         parked: BTreeMap::new(),
     };
     let (writes, deletes) = writer.plan().await?;
-    let all = || writes.iter().chain(&deletes);
-    if all().any(|change| catalog.has_deferrable(&change.table.name)) {
+    if writer.checks_later(&writes, &deletes) {
         // The database has to be asked to check before it commits.
         let all = writes.into_iter().chain(deletes).collect();
         writer.settle(all, &HashMap::new()).await?;
     } else {
-        let refused = writer.write_all(writes).await?;
+        let mut along = Along::default();
+        let followed = writer.followed(&writes, &deletes);
+        let refused = writer.write_all(writes, &mut along).await?;
         let (hopeful, reasons) = writer.park_hopeless(refused, &deletes).await?;
         if hopeful.is_empty() {
-            let (blocked, reasons) = writer.delete_all(deletes).await?;
+            let (blocked, reasons) = writer.delete_all(deletes, &mut along).await?;
             writer.settle(blocked, &reasons).await?;
         } else {
             writer
                 .settle(hopeful.into_iter().chain(deletes).collect(), &reasons)
                 .await?;
         }
+        let lost = writer.restore(&along, &followed).await?;
+        writer.parked.extend(lost);
     }
     writer.finish().await
 }
@@ -127,17 +131,52 @@ impl RowWriter<'_> {
         Ok((writes, deletes))
     }
 
+    /// Whether the usual statements may break rules that the database checks only when the transaction commits.
+    fn checks_later(&self, writes: &[RowChange], deletes: &[RowChange]) -> bool {
+        let names = |changes: &[RowChange]| changes.iter().map(|change| change.table.name.clone()).collect();
+        let (written, emptied): (BTreeSet<_>, BTreeSet<_>) = (names(writes), names(deletes));
+        written.union(&emptied).any(|name| self.catalog.has_deferrable(name))
+            || writes
+                .iter()
+                .any(|change| self.changes_referenced(change, Keys::Deferred))
+            || emptied.iter().any(|name| self.reaches_deferred(name))
+    }
+
+    /// Those of the writes that foreign keys may undo when they follow other writes, or deletes.
+    fn followed(&self, writes: &[RowChange], deletes: &[RowChange]) -> Vec<RowChange> {
+        let mut parents: BTreeSet<_> = deletes.iter().map(|change| change.table.name.as_str()).collect();
+        let there = writes.iter().filter(|change| change.is_there);
+        parents.extend(there.map(|change| change.table.name.as_str()));
+        let follows =
+            |key: &ForeignKey| (key.on_delete.acts() || key.on_update.acts()) && parents.contains(key.parent.as_str());
+        let mut by_table: HashMap<&str, bool> = HashMap::new();
+        let followed = writes.iter().filter(|change| {
+            let name = change.table.name.as_str();
+            *by_table
+                .entry(name)
+                .or_insert_with(|| self.catalog.parents_of(name).any(follows))
+        });
+        followed.cloned().collect()
+    }
+
     /// Writes rows in this order of tables, those of one form together. Returns those that were refused.
-    async fn write_all(&self, writes: Vec<RowChange>) -> Result<Refused, Error> {
+    async fn write_all(&self, writes: Vec<RowChange>, along: &mut Along) -> Result<Refused, Error> {
         let mut refused = Vec::new();
         for group in Group::all(self.tx.get_database_backend(), self.catalog, writes) {
             let Group { form, changes } = group;
+            let changes = self.watch_update(&form, changes, along, &mut refused).await?;
             // What is checked only at the end would fail the whole transaction.
             let mut changes = self.without_orphans(changes, Keys::Deferred, &mut refused).await?;
-            if self.tx.get_database_backend() == DbBackend::MySql {
+            let checks_each_row = self.tx.get_database_backend() == DbBackend::MySql;
+            if checks_each_row {
                 changes = sorted_within(self.catalog, changes);
             }
-            match self.attempt_first(&form, &changes).await? {
+            let outcome = self.attempt_first(&form, &changes).await?;
+            if outcome.is_err() && !checks_each_row {
+                // Its parts are checked each by itself.
+                changes = sorted_within(self.catalog, changes);
+            }
+            match outcome {
                 Err(refusal) if refusal.violation.constraint == Constraint::ForeignKey && changes.len() > 1 => {
                     let changes = self.without_orphans(changes, Keys::All, &mut refused).await?;
                     self.write_halving(&form, changes, &mut refused).await?;
@@ -167,8 +206,7 @@ impl RowWriter<'_> {
         let mut others = Vec::with_capacity(changes.len() - orphans.len());
         for (at, change) in changes.into_iter().enumerate() {
             if let Some(parent) = orphans.get(&at) {
-                let detail = format!("FOREIGN KEY: the row of `{parent}` that it refers to is not here");
-                refused.push((change, Refusal::found(Constraint::ForeignKey, detail)));
+                refused.push((change, Refusal::without_parent(parent)));
             } else {
                 others.push(change);
             }
@@ -220,12 +258,29 @@ impl RowWriter<'_> {
     ) -> Result<(), Error> {
         let Err(refusal) = outcome else { return Ok(()) };
         if changes.len() < 2 {
-            refused.extend(changes.pop().map(|change| (change, refusal)));
+            refused.extend(changes.pop().map(|change| {
+                let refusal = self.explain(&change, refusal);
+                (change, refusal)
+            }));
             return Ok(());
         }
         let second = changes.split_off(changes.len() / 2);
         self.write_halving(form, changes, refused).await?;
         self.write_halving(form, second, refused).await
+    }
+
+    /// A row that has all the values it must have can lack one only in rows that a foreign key makes null.
+    fn explain(&self, change: &RowChange, refusal: Refusal) -> Refusal {
+        let lacks = || {
+            let mut columns = change.table.columns.iter().zip(&change.row);
+            columns.any(|(column, value)| {
+                !self.catalog.is_nullable(&change.table.name, &column.name) && *value == value.as_null()
+            })
+        };
+        if change.is_there && refusal.violation.constraint == Constraint::NotNull && !lacks() {
+            return refusal.by_reference();
+        }
+        refusal
     }
 
     /// Parks the refused rows that no other row of this write can make room for. Returns the others with the reasons of all.
@@ -261,7 +316,7 @@ impl RowWriter<'_> {
                     Constraint::ForeignKey => {
                         let mut own = references.iter().filter(|reference| reference.child == at);
                         own.any(|reference| hopeful.contains_key(&refused[reference.parent].0.id()))
-                            || (change.is_there && self.changes_referenced(change))
+                            || self.changes_referenced(change, Keys::All)
                     }
                     _ => false,
                 }
@@ -289,15 +344,16 @@ impl RowWriter<'_> {
         Ok((changes, reasons))
     }
 
-    /// Whether a write changes columns that others refer to.
-    fn changes_referenced(&self, change: &RowChange) -> bool {
+    /// Whether a write changes columns of a row that is there, to which others refer by such keys.
+    fn changes_referenced(&self, change: &RowChange, keys: Keys) -> bool {
         let ChangeKind::Write { update, .. } = &change.kind else {
             return false;
         };
-        let mut names = self
-            .catalog
-            .children_of(&change.table.name)
-            .flat_map(|key| &key.parent_columns);
+        if !change.is_there {
+            return false;
+        }
+        let children = self.catalog.children_of(&change.table.name);
+        let mut names = children.filter(|key| keys.has(key)).flat_map(|key| &key.parent_columns);
         names.any(|name| {
             update
                 .iter()
