@@ -236,7 +236,13 @@ async fn settle_parked(core: &Arc<Core>, written: Option<Written>) -> Result<usi
     if !written.failed.is_empty() {
         core.parks();
     }
-    written.due.release().await?;
+    match written.due.release().await {
+        Err(error) if constraint::concerns_rows(&error) => {
+            // What was merged is committed; those rows stay parked.
+            tracing::warn!(%error, "parked rows could not be tried");
+        }
+        released => drop(released?),
+    }
     parking::count(core, &written.failed).await
 }
 

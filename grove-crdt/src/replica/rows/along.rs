@@ -9,8 +9,9 @@ use std::{
 use sea_orm::{ConnectionTrait as _, DbBackend};
 
 use super::{
-    order::{parents_first, sorted_within},
+    order::{parents_first, places, sorted_within, tuple},
     orphans::{self, Keys},
+    rearrange::Rearranged,
     savepoint::Refusal,
     target::{ChangeKind, RowChange, RowId},
     vacate::write_as_it_is,
@@ -35,6 +36,8 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Along {
     rows: BTreeMap<String, HashMap<String, Touched>>,
+    /// The tables whose rows follow updates. Rows that were written before such an update may follow it as well.
+    followers: BTreeSet<String>,
 }
 
 struct Touched {
@@ -82,6 +85,10 @@ impl RowWriter<'_> {
             return Ok(changes);
         }
         let (there, mut others): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.is_there);
+        if !there.is_empty() {
+            let acting = self.catalog.children_of(&table.name).filter(|key| key.on_update.acts());
+            along.followers.extend(acting.map(|key| key.child.clone()));
+        }
         let cause = Cause::Update(columns);
         others.extend(self.watch(&table, there, &cause, along, refused).await?);
         Ok(others)
@@ -160,15 +167,19 @@ impl RowWriter<'_> {
     /// Writes what was changed along, though its records live, as it is to be: as `changes` say, or as it was. Returns the rows that
     /// can't be so.
     pub(super) async fn restore(&self, along: &Along, changes: &[RowChange]) -> Result<Vec<(RowId, Refusal)>, Error> {
-        if along.rows.is_empty() {
+        let followers = changes
+            .iter()
+            .filter(|change| along.followers.contains(&change.table.name));
+        let mut names: BTreeSet<_> = followers.map(|change| change.table.name.as_str()).collect();
+        names.extend(along.rows.keys().map(String::as_str));
+        if names.is_empty() {
             return Ok(Vec::new());
         }
         let changes: HashMap<_, _> = changes.iter().map(|change| (change.id(), change)).collect();
-        let names = along.rows.keys().map(String::as_str).collect();
         let mut refused = Vec::new();
         for name in parents_first(self.catalog, names) {
             let table = self.core.registry.require(&name)?;
-            let changed = self.changed_along(table, &along.rows[&name], &changes).await?;
+            let changed = self.changed_along(table, along, &changes).await?;
             let (known, mut left): (Vec<_>, Vec<_>) = changed
                 .into_iter()
                 .partition(|change| change.is_there || is_known_whole(self.catalog, table, &change.row));
@@ -184,8 +195,13 @@ impl RowWriter<'_> {
             }
             left.extend(again.into_iter().map(|(change, _)| change));
             for change in left {
-                let parent = &along.rows[&name][&change.pk].parent;
-                let detail = format!("the row of `{parent}` that it refers to was deleted or changed");
+                let touched = along.rows.get(&name).and_then(|rows| rows.get(&change.pk));
+                let detail = match touched {
+                    Some(Touched { parent, .. }) => {
+                        format!("the row of `{parent}` that it refers to was deleted or changed")
+                    }
+                    None => "a row that it refers to was changed".to_owned(),
+                };
                 refused.push((change.id(), Refusal::found(Constraint::ForeignKey, detail)));
             }
         }
@@ -196,11 +212,17 @@ impl RowWriter<'_> {
     async fn changed_along(
         &self,
         table: &Arc<Table>,
-        touched: &HashMap<String, Touched>,
+        along: &Along,
         changes: &HashMap<RowId, &RowChange>,
     ) -> Result<Vec<RowChange>, Error> {
-        let mut pks: Vec<_> = touched.keys().cloned().collect();
-        pks.sort_unstable();
+        let touched = along.rows.get(&table.name);
+        let mut pks: BTreeSet<_> = touched.into_iter().flat_map(HashMap::keys).cloned().collect();
+        if along.followers.contains(&table.name) {
+            let own = changes.keys().filter(|(name, _)| *name == table.name);
+            let own = own.filter(|id| !self.parked.contains_key(*id));
+            pks.extend(own.map(|(_, pk)| pk.clone()));
+        }
+        let pks: Vec<_> = pks.into_iter().collect();
         let keys = pks.iter().map(|pk| key::parse(table, pk));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let after = row::read(self.tx, table, &keys).await?;
@@ -218,7 +240,10 @@ impl RowWriter<'_> {
             let wanted = match changes.get(&id) {
                 Some(change) if change.is_delete() => continue,
                 Some(change) => &change.row,
-                None => &touched[&id.1].before,
+                None => match touched.and_then(|touched| touched.get(&id.1)) {
+                    Some(touched) => &touched.before,
+                    None => continue,
+                },
             };
             if stands != Some(wanted) {
                 changed.push(RowChange {
@@ -237,43 +262,104 @@ impl RowWriter<'_> {
     /// Whether what a delete of rows of this table takes along may break a key that the database checks only when the transaction
     /// commits.
     pub(super) fn reaches_deferred(&self, table: &str) -> bool {
-        let (mut seen, mut next) = (BTreeSet::new(), vec![table]);
-        while let Some(name) = next.pop() {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![(table, 0)]);
+        while let Some((name, depth)) = next.pop() {
             for key in self.catalog.children_of(name) {
                 let resets = key.on_delete.acts() && key.on_delete != Action::Cascade;
-                if key.deferred && (name != table || resets) {
+                if key.deferred && (depth > 0 || resets) {
                     return true;
                 }
                 if key.on_delete.acts() && seen.insert(&key.child) {
-                    next.push(&key.child);
+                    next.push((&key.child, depth + 1));
                 }
             }
         }
         false
     }
 
-    /// What refers to nothing, or is referred to, because of rows that were changed along: by keys that the database checks only
-    /// when the transaction commits.
-    pub(super) async fn broken_along(&self, along: &Along, keys: Keys) -> Result<Option<Refusal>, Error> {
-        for (name, rows) in &along.rows {
+    /// The rows of `rows` whose deletes or updates have changed others along in a way that breaks a key of these, which the database
+    /// checks only when the transaction commits; or, if none is to be found, what is broken.
+    pub(super) async fn broken_along(
+        &self,
+        rows: &Rearranged,
+        along: &Along,
+        keys: Keys,
+    ) -> Result<Option<Result<Refused, Refusal>>, Error> {
+        for (name, touched) in &along.rows {
             let table = self.core.registry.require(name)?;
-            let before: Vec<_> = rows.values().map(|touched| &touched.before).collect();
-            let left = orphans::left_behind(self.tx, self.catalog, table, &before, keys).await?;
-            if let Some(child) = left.values().next() {
-                return Ok(Some(Refusal::kept_by(child)));
+            let before: Vec<_> = touched.values().map(|touched| &touched.before).collect();
+            let mut broken = Vec::new();
+            for (at, child) in orphans::left_behind(self.tx, self.catalog, table, &before, keys).await? {
+                broken.push((before[at], Refusal::kept_by(&child)));
             }
             let own = before
                 .iter()
                 .map(|row| table.key.iter().map(|index| row[*index].clone()).collect());
             let own: Vec<_> = own.collect();
-            let after = row::read(self.tx, table, &own).await?;
-            let after: Vec<_> = after.values().collect();
-            let orphans = orphans::orphans(self.tx, self.catalog, table, &after, keys).await?;
-            if let Some(parent) = orphans.values().next() {
-                return Ok(Some(Refusal::without_parent(parent)));
+            let after: Vec<_> = row::read(self.tx, table, &own).await?.into_iter().collect();
+            let stand: Vec<_> = after.iter().map(|(_, row)| row).collect();
+            for at in orphans::orphans(self.tx, self.catalog, table, &stand, keys)
+                .await?
+                .into_keys()
+            {
+                broken.push((&touched[&after[at].0].before, Refusal::kept_by(name)));
             }
+            let Some((_, first)) = broken.first().cloned() else {
+                continue;
+            };
+            let mut guilty = BTreeMap::new();
+            for (row, refusal) in broken {
+                for at in self.causes(rows, along, table, row) {
+                    guilty.insert(at, (rows.changes[at].clone(), refusal.clone()));
+                }
+            }
+            return Ok(Some(if guilty.is_empty() {
+                Err(first)
+            } else {
+                Ok(guilty.into_values().collect())
+            }));
         }
         Ok(None)
+    }
+
+    /// The places of the rows that a row referred to, directly or by others that were changed along.
+    fn causes(&self, rows: &Rearranged, along: &Along, table: &Table, row: &Row) -> BTreeSet<usize> {
+        let (mut causes, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        let mut next = vec![(table.name.as_str(), row)];
+        while let Some((name, row)) = next.pop() {
+            let Ok(table) = self.core.registry.require(name) else {
+                continue;
+            };
+            for key in self.catalog.parents_of(name) {
+                let Some((_, referred)) = places(table, &key.child_columns).and_then(|columns| tuple(row, &columns))
+                else {
+                    continue;
+                };
+                let Some(parent) = self.core.registry.get(&key.parent) else {
+                    continue;
+                };
+                let Some(offered) = places(parent, &key.parent_columns) else {
+                    continue;
+                };
+                let offers = |row: &Row| tuple(row, &offered).is_some_and(|(_, text)| text == referred);
+                for (at, change) in rows.changes.iter().enumerate() {
+                    let before = rows
+                        .present
+                        .get(&change.id())
+                        .filter(|_| change.table.name == parent.name);
+                    let leaves = change.is_delete() || !offers(&change.row);
+                    if leaves && before.is_some_and(offers) {
+                        causes.insert(at);
+                    }
+                }
+                for (pk, touched) in along.rows.get(&parent.name).into_iter().flatten() {
+                    if offers(&touched.before) && seen.insert((parent.name.as_str(), pk)) {
+                        next.push((&parent.name, &touched.before));
+                    }
+                }
+            }
+        }
+        causes
     }
 }
 

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait as _, DbBackend};
 
 use super::{
     along::Along,
-    order::{Reference, by_reference, places, references},
+    order::{Reference, by_reference, places, references, tuple},
     orphans::{self, Keys, refers_to_itself},
     savepoint::{Refusal, attempt},
     target::{RowChange, RowId},
@@ -16,7 +16,10 @@ use super::{
 use crate::{
     entity::{Row, Table},
     error::Error,
-    store::{catalog::ForeignKey, chunks, row},
+    store::{
+        catalog::{Action, ForeignKey},
+        chunks, row,
+    },
 };
 
 impl RowWriter<'_> {
@@ -187,13 +190,66 @@ impl RowWriter<'_> {
         }
         let mut others = Vec::with_capacity(deletes.len());
         for (at, change) in deletes.into_iter().enumerate() {
-            if let Some(child) = kept.get(&at) {
-                refused.push((change, Refusal::kept_by(child)));
-            } else {
-                others.push(change);
+            match kept.get(&at) {
+                Some(child) if !self.goes_with_children(&change, keys).await? => {
+                    refused.push((change, Refusal::kept_by(child)));
+                }
+                _ => others.push(change),
             }
         }
         Ok(others)
+    }
+
+    /// Whether all that keeps a row by such keys goes along with it, by cascades.
+    async fn goes_with_children(&self, change: &RowChange, keys: Keys) -> Result<bool, Error> {
+        let mut going = BTreeMap::from([(change.id(), change.row.clone())]);
+        let mut next = vec![change.id()];
+        while let Some(id) = next.pop() {
+            for key in self
+                .catalog
+                .children_of(&id.0)
+                .filter(|key| key.on_delete == Action::Cascade)
+            {
+                // Of tables that are not replicated, nothing is known.
+                for (child, row) in self.referring(key, &id, &going[&id]).await?.into_iter().flatten() {
+                    if !going.contains_key(&child) {
+                        going.insert(child.clone(), row);
+                        next.push(child);
+                    }
+                }
+            }
+        }
+        for (id, row) in &going {
+            let mut children = self.catalog.children_of(&id.0);
+            while let Some(key) = children.find(|key| keys.has(key) && !key.on_delete.acts()) {
+                let stays = match self.referring(key, id, row).await? {
+                    Some(rows) => rows.keys().any(|child| !going.contains_key(child)),
+                    None => true,
+                };
+                if stays {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The rows that refer to a row by a key; `None` if their table is not replicated.
+    async fn referring(&self, key: &ForeignKey, id: &RowId, row: &Row) -> Result<Option<BTreeMap<RowId, Row>>, Error> {
+        let registry = &self.core.registry;
+        let (Some(child), Some(parent)) = (registry.get(&key.child), registry.get(&id.0)) else {
+            return Ok(None);
+        };
+        let (Some(columns), Some(offered)) = (places(child, &key.child_columns), places(parent, &key.parent_columns))
+        else {
+            return Ok(None);
+        };
+        let Some((values, _)) = tuple(row, &offered) else {
+            return Ok(Some(BTreeMap::new()));
+        };
+        let rows = row::with_tuples(self.tx, child, &columns, &[values]).await?;
+        let rows = rows.into_iter().map(|(pk, row)| ((child.name.clone(), pk), row));
+        Ok(Some(rows.collect()))
     }
 
     fn delete_halving<'b>(

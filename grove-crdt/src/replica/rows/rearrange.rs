@@ -26,6 +26,9 @@ use crate::{
     store::{catalog::ForeignKey, deferral, row},
 };
 
+/// Among how many rows the one is looked for that keeps the others from being written.
+const MAX_SINGLED_OUT: usize = 32;
+
 /// What became of an attempt to rearrange rows.
 pub(super) enum Outcome {
     /// All are written. These other rows went along with deleted ones, or were changed, although they live.
@@ -46,11 +49,14 @@ impl RowWriter<'_> {
         reasons: &'b HashMap<RowId, Refusal>,
     ) -> BoxFuture<'b, Result<(), Error>> {
         async move {
+            let all = changes.clone();
+            let mut rounds = 0_usize;
             while !changes.is_empty() {
+                rounds += 1;
                 let unclear = match self.rearrange(&changes, reasons).await? {
                     Outcome::Done(lost) => {
                         self.parked.extend(lost);
-                        return Ok(());
+                        break;
                     }
                     Outcome::Refused(refused) => {
                         let ids: BTreeSet<_> = refused.iter().map(|(id, _)| id.clone()).collect();
@@ -62,14 +68,53 @@ impl RowWriter<'_> {
                     Outcome::NeedsLifting => None,
                 };
                 let Some(refusal) = unclear else { continue };
-                return self.settle_halves(changes, refusal, reasons).await;
+                self.settle_halves(std::mem::take(&mut changes), refusal, reasons)
+                    .await?;
+            }
+            // After the first round, rows were refused for what later rounds have taken back.
+            if rounds > 2 {
+                self.look_again(&all, reasons).await?;
             }
             Ok(())
         }
         .boxed()
     }
 
-    /// Writes each half of the rows without the other; then, together, the rows that were refused alone.
+    /// Tries the rows once more that were refused on the way, together and then each by itself: they are parked for what keeps them
+    /// from being written in the end.
+    async fn look_again(&mut self, all: &[RowChange], reasons: &HashMap<RowId, Refusal>) -> Result<(), Error> {
+        loop {
+            let refused = all.iter().filter(|change| self.parked.contains_key(&change.id()));
+            let refused: Vec<_> = refused.cloned().collect();
+            if refused.is_empty() || refused.len() > MAX_SINGLED_OUT {
+                return Ok(());
+            }
+            let mut any = false;
+            if let Outcome::Done(lost) = self.rearrange(&refused, reasons).await? {
+                refused.iter().for_each(|change| drop(self.parked.remove(&change.id())));
+                self.parked.extend(lost);
+                return Ok(());
+            }
+            for change in refused {
+                let id = change.id();
+                match self.rearrange(&[change], reasons).await? {
+                    Outcome::Done(lost) => {
+                        any = true;
+                        self.parked.remove(&id);
+                        self.parked.extend(lost);
+                    }
+                    Outcome::Refused(own) => self.parked.extend(own),
+                    Outcome::Unclear(refusal) => self.park(id, refusal),
+                    Outcome::NeedsLifting => {}
+                }
+            }
+            if !any {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes all rows but one, if that is to be found; else each half of the rows without the other, and then, together, the rows that were refused alone.
     async fn settle_halves(
         &mut self,
         mut changes: Vec<RowChange>,
@@ -79,6 +124,17 @@ impl RowWriter<'_> {
         if changes.len() == 1 {
             self.parked.extend(changes.pop().map(|change| (change.id(), refusal)));
             return Ok(());
+        }
+        if changes.len() <= MAX_SINGLED_OUT {
+            for at in 0..changes.len() {
+                let mut others = changes.clone();
+                let one = others.remove(at);
+                if let Outcome::Done(lost) = self.rearrange(&others, reasons).await? {
+                    self.parked.extend(lost);
+                    self.park(one.id(), refusal);
+                    return Ok(());
+                }
+            }
         }
         let all = changes.clone();
         let second = changes.split_off(changes.len() / 2);
@@ -180,8 +236,10 @@ impl RowWriter<'_> {
         if !refused.is_empty() {
             return Ok(outcome_of(refused, changes));
         }
-        if let Some(refusal) = self.broken_along(&along, self.deferred_keys()).await? {
-            return Ok(Outcome::Unclear(refusal));
+        match self.broken_along(&rows, &along, self.deferred_keys()).await? {
+            Some(Ok(guilty)) => return Ok(outcome_of(guilty, changes)),
+            Some(Err(refusal)) => return Ok(Outcome::Unclear(refusal)),
+            None => {}
         }
         match attempt(self.tx, async |tx| deferral::check(tx).await).await? {
             Ok(()) => Ok(Outcome::Done(lost)),

@@ -51,7 +51,14 @@ pub(crate) async fn write_rows(
     } else {
         let mut along = Along::default();
         let followed = writer.followed(&writes, &deletes);
+        let all = writer.refers_later(&writes).then(|| [&*writes, &*deletes].concat());
         let refused = writer.write_all(writes, &mut along).await?;
+        if let Some(all) = all.filter(|_| !refused.is_empty()) {
+            // What was written may refer to what was not.
+            let reasons = refused.into_iter().map(|(change, refusal)| (change.id(), refusal));
+            writer.settle(all, &reasons.collect()).await?;
+            return writer.finish().await;
+        }
         let (hopeful, reasons) = writer.park_hopeless(refused, &deletes).await?;
         if hopeful.is_empty() {
             let (blocked, reasons) = writer.delete_all(deletes, &mut along).await?;
@@ -140,6 +147,13 @@ impl RowWriter<'_> {
                 .iter()
                 .any(|change| self.changes_referenced(change, Keys::Deferred))
             || emptied.iter().any(|name| self.reaches_deferred(name))
+    }
+
+    /// Whether rows of these may refer to others by a key that the database checks only when the transaction commits.
+    fn refers_later(&self, writes: &[RowChange]) -> bool {
+        let names: BTreeSet<_> = writes.iter().map(|change| change.table.name.as_str()).collect();
+        let mut keys = names.into_iter().flat_map(|name| self.catalog.parents_of(name));
+        keys.any(|key| key.deferred)
     }
 
     /// Those of the writes that foreign keys may undo when they follow other writes, or deletes.

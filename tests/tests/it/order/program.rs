@@ -190,6 +190,12 @@ pub async fn sync(asking: &Replica, other: &Replica, page: usize, log: &Log) -> 
         "-- {} syncs with {}, pages of {page}: {report}",
         names.0, names.1
     ));
+    for replica in [asking, other] {
+        let waiting = parked(replica).await;
+        if !waiting.is_empty() {
+            log.line(format!("--   parked at {}:\n{waiting}", replica.node_id()));
+        }
+    }
     Ok(report)
 }
 
