@@ -1,5 +1,6 @@
 //! What travels between replicas: one change, and why one is refused.
 
+mod omitted;
 mod rejection;
 #[cfg(feature = "openapi")]
 mod schema;
@@ -7,6 +8,8 @@ mod schema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use omitted::Omitted;
+pub(crate) use omitted::size;
 pub use rejection::{Rejection, RejectionCode};
 
 use crate::clock::{Hlc, NodeId};

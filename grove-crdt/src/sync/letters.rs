@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     error::Error,
     sync::{
-        Change, Direction, Rejection, Retry,
+        Change, Direction, Omitted, Rejection, RejectionCode, Retry,
         round::{Outcome, Round},
     },
 };
@@ -71,6 +71,34 @@ impl Round<'_> {
         self.settings
             .replica
             .keep_dead_letters(direction, self.wire.peer.name(), &letters)
+            .await
+    }
+
+    /// Keeps notices of changes that were too large for an answer. They come from the peer, so nothing else is made of them.
+    pub(super) async fn keep_notices(&self, notices: &[Omitted]) -> Result<(), Error> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let letters: Vec<_> = notices
+            .iter()
+            .map(|notice| {
+                let notice = notice.clone().bounded();
+                let message = format!(
+                    "{}, more than an answer may have here; it was left out",
+                    notice.describe()
+                );
+                let rejection = Rejection::new(0, RejectionCode::Other, message);
+                (notice, rejection)
+            })
+            .collect();
+        tracing::warn!(
+            peer = self.wire.peer.name(),
+            changes = letters.len(),
+            "changes are too large for an answer; it is kept which"
+        );
+        self.settings
+            .replica
+            .keep_dead_letters(Direction::Inbound, self.wire.peer.name(), &letters)
             .await
     }
 

@@ -96,7 +96,7 @@ pub struct DeadLetter {
     pub message: String,
     /// Whether it is tried again in each round.
     pub can_pass_later: bool,
-    /// The change as JSON text.
+    /// The change as JSON text; that of an [`Omitted`](crate::sync::Omitted) where the change is too large to be had here.
     pub change: String,
     /// Since when, in microseconds since the Unix epoch.
     pub since: i64,
@@ -171,7 +171,7 @@ impl Replica {
         &self,
         direction: Direction,
         peer: &str,
-        letters: &[(Change, Rejection)],
+        letters: &[(impl Serialize, Rejection)],
     ) -> Result<(), Error> {
         let letters: Vec<_> = letters
             .iter()
@@ -204,6 +204,7 @@ impl Replica {
         let letters = dead_letters::list(&self.core.db, Some((direction.as_str(), peer))).await?;
         let retries = letters.into_iter().filter_map(|(id, letter)| {
             let (code, later) = (RejectionCode::from(letter.code.as_str()), letter.later);
+            // One that is a notice only can't be tried.
             let change = serde_json::from_str(&letter.change).ok()?;
             let worth_it = which == Letters::All || later || code.can_pass_later();
             worth_it.then_some(Retry {

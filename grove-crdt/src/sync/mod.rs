@@ -8,6 +8,7 @@ mod builder;
 mod code;
 mod cursor;
 mod feed;
+mod fit;
 mod letters;
 mod line;
 mod live;
@@ -30,7 +31,7 @@ mod word;
 
 pub(crate) use crate::store::peers::{PeerState, Position};
 pub use crate::{
-    change::{Change, Rejection, RejectionCode},
+    change::{Change, Omitted, Rejection, RejectionCode},
     replica::{HookError, MergeEvent, OutboundPage, Peer, SyncHook},
 };
 pub use announcer::Announcer;
