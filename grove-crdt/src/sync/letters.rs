@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     error::Error,
     sync::{
-        Change, Direction, Omitted, Rejection, RejectionCode, Retry,
+        Change, Direction, Kept, Omitted, Rejection, RejectionCode, Retry,
         round::{Outcome, Round},
     },
 };
@@ -50,8 +50,7 @@ impl Round<'_> {
         if refused.is_empty() {
             return Ok(());
         }
-        let letters: Vec<_> = refused.into_values().collect();
-        for (change, rejection) in &letters {
+        for (change, rejection) in refused.values() {
             let Change { table, pk, field, .. } = change;
             tracing::debug!(
                 table,
@@ -65,9 +64,13 @@ impl Round<'_> {
         tracing::warn!(
             peer = self.wire.peer.name(),
             ?direction,
-            changes = letters.len(),
+            changes = refused.len(),
             "changes were refused; they are kept"
         );
+        let letters = refused.values();
+        let letters: Vec<_> = letters
+            .map(|(change, rejection)| (Kept::Change(change), rejection.clone()))
+            .collect();
         self.settings
             .replica
             .keep_dead_letters(direction, self.wire.peer.name(), &letters)
@@ -88,7 +91,7 @@ impl Round<'_> {
                     notice.describe()
                 );
                 let rejection = Rejection::new(0, RejectionCode::Other, message);
-                (notice, rejection)
+                (Kept::Notice(notice), rejection)
             })
             .collect();
         tracing::warn!(

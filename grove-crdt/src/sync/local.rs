@@ -18,7 +18,7 @@ use crate::{
         shadow::{self, Place, Versioned},
         version,
     },
-    sync::{Change, PeerState, Position, Rejection, RejectionCode},
+    sync::{Change, Omitted, PeerState, Position, Rejection, RejectionCode},
     types::CellKey,
 };
 
@@ -67,6 +67,14 @@ pub(crate) enum Letters {
     All,
     /// None: a round comes soon that tries them.
     None,
+}
+
+/// What is kept of a change that was refused.
+#[derive(Debug)]
+pub(crate) enum Kept<'a> {
+    Change(&'a Change),
+    /// That it was too large to be had.
+    Notice(Omitted),
 }
 
 /// A change that was refused and may pass now.
@@ -171,22 +179,27 @@ impl Replica {
         &self,
         direction: Direction,
         peer: &str,
-        letters: &[(impl Serialize, Rejection)],
+        letters: &[(Kept<'_>, Rejection)],
     ) -> Result<(), Error> {
         let letters: Vec<_> = letters
             .iter()
-            .map(|(change, rejection)| Letter {
+            .map(|(kept, rejection)| Letter {
                 direction: direction.as_str().to_owned(),
                 peer: peer.to_owned(),
                 code: rejection.code.as_str().to_owned(),
                 message: rejection.message.clone(),
                 later: rejection.later,
-                change: serde_json::to_string(change).unwrap_or_default(),
+                change: match kept {
+                    Kept::Change(change) => dead_letters::text(change, self.core.registry.room()),
+                    Kept::Notice(notice) => serde_json::to_string(notice).unwrap_or_default(),
+                },
                 since: self.core.clock.now_micros(),
             })
             .collect();
         transact!(self.core, |tx| {
-            Ok(Ending::Commit(dead_letters::put(tx, &letters).await?))
+            Ok(Ending::Commit(
+                dead_letters::put(tx, &letters, self.core.registry.room()).await?,
+            ))
         });
         Ok(())
     }

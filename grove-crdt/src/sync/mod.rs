@@ -41,7 +41,7 @@ pub(crate) use code::BUSY;
 pub use code::PROTOCOL_HEADER;
 pub(crate) use code::{LIMIT_REACHED, NOT_SUPPORTED, TOO_LARGE};
 pub use local::DeadLetter;
-pub(crate) use local::{Direction, Letters, Retry};
+pub(crate) use local::{Direction, Kept, Letters, Retry};
 pub use presence::{NodePresence, PresenceRequest, PresenceResponse, PresenceStream, TopicPresences};
 pub use protocol::{
     ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse, PushedChange,

@@ -215,7 +215,7 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
     }
     let merged = replica.merge_changes(peer, &changes, &request.replica_id).await?;
     rejected.extend(merged.rejected.into_iter().map(|mut rejection| {
-        if rejection.code == RejectionCode::Unstorable {
+        if rejection.code == RejectionCode::Unstorable && !merged.foreseen.contains(&rejection.index) {
             // The database's own words are for the log.
             rejection.message = "the database here can't store the record; the log of this replica says why".into();
         }
