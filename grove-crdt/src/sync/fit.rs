@@ -27,6 +27,11 @@ pub(super) fn fit(answer: PullResponse, changes: Vec<Change>, max_bytes: Option<
     };
     // The cursor is also the id of an event.
     let room = max_bytes.saturating_sub(change::size(&answer) + answer.cursor.len() + AROUND);
+    // Mostly there is room, and no need to count exactly.
+    let at_most = changes.iter().map(Change::at_most).fold(0, usize::saturating_add);
+    if at_most <= room {
+        return Fitted::Whole(with(answer, changes, Vec::new()));
+    }
     let mut taken = 0_usize;
     let mut omitted = Vec::new();
     for (index, change) in changes.iter().enumerate() {
