@@ -51,6 +51,7 @@ async fn each_page(
         tables: vec![table.to_owned()],
         cursor,
         limit: Some(PAGE),
+        max_bytes: None,
         filter: None,
     };
     loop {

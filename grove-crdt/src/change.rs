@@ -1,5 +1,6 @@
 //! What travels between replicas: one change, and why one is refused.
 
+mod omitted;
 mod rejection;
 #[cfg(feature = "openapi")]
 mod schema;
@@ -7,6 +8,8 @@ mod schema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use omitted::Omitted;
+pub(crate) use omitted::size;
 pub use rejection::{Rejection, RejectionCode};
 
 use crate::clock::{Hlc, NodeId};
@@ -109,6 +112,16 @@ impl Change {
         self.crdt_type == "record" && self.tombstone
     }
 
+    /// No fewer bytes than it has as JSON, found out without writing it.
+    pub(crate) fn at_most(&self) -> usize {
+        const CLOCK_AND_NAMES: usize = 1 << 10;
+        let texts = [&self.table, &self.pk, &self.field, &self.cell, &self.crdt_type];
+        let texts = texts.into_iter().map(|text| text_at_most(text));
+        let values = [&self.value, &self.counter, &self.set];
+        let values = values.into_iter().flatten().map(json_at_most);
+        texts.chain(values).fold(CLOCK_AND_NAMES, usize::saturating_add)
+    }
+
     /// Whether the two are one write of one cell, whatever they say it holds.
     pub(crate) fn is_same_write(&self, other: &Self) -> bool {
         self.table == other.table
@@ -119,5 +132,22 @@ impl Change {
             && self.epoch == other.epoch
             && self.hlc == other.hlc
             && self.node_id == other.node_id
+    }
+}
+
+/// A character may be written as `\u0001`.
+fn text_at_most(text: &str) -> usize {
+    text.len().saturating_mul(6).saturating_add(2)
+}
+
+fn json_at_most(value: &Json) -> usize {
+    const NUMBER: usize = 32;
+    match value {
+        Json::String(text) => text_at_most(text),
+        Json::Array(items) => items.iter().fold(2, |sum, item| sum + json_at_most(item) + 1),
+        Json::Object(map) => map.iter().fold(2, |sum, (name, value)| {
+            sum + text_at_most(name) + json_at_most(value) + 2
+        }),
+        Json::Null | Json::Bool(_) | Json::Number(_) => NUMBER,
     }
 }

@@ -152,6 +152,7 @@ impl Reader {
             tables: vec!["documents".to_owned()],
             cursor: None,
             limit: Some(PAGE),
+            max_bytes: None,
             filter: None,
         };
         let peer = Peer::new(name);

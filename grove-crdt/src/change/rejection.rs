@@ -81,7 +81,8 @@ pub enum RejectionCode {
     /// A hook of the other side refused it, and this is the hook's own code; or one of a later version. 1 to 64 characters of
     /// `[a-z0-9_]`.
     Custom(String),
-    /// Something that is no code; or, kept by a sender, a change that is too large to be sent even alone.
+    /// Something that is no code; or, kept by a sender, a change that is too large to be sent even alone; kept by
+    /// an asker, one that is too large to be read.
     Other,
 }
 

@@ -8,6 +8,8 @@ pub(crate) struct Registry {
     tables: BTreeMap<String, Arc<Table>>,
     /// The shadows in the database that belong to other tables, and share its versions.
     other_shadows: Vec<String>,
+    /// See [`Table::room`].
+    room: Option<usize>,
 }
 
 impl Registry {
@@ -28,7 +30,21 @@ impl Registry {
         Ok(Self {
             tables: by_name,
             other_shadows: Vec::new(),
+            room: None,
         })
+    }
+
+    /// Notes how many bytes the values of a statement may have. To be called before anybody else has the tables.
+    pub(crate) fn note_room(&mut self, room: Option<usize>) {
+        self.room = room;
+        for table in self.tables.values_mut().filter_map(Arc::get_mut) {
+            table.room = room;
+        }
+    }
+
+    /// See [`Table::room`].
+    pub(crate) fn room(&self) -> Option<usize> {
+        self.room
     }
 
     /// Notes which shadows the database has beside those of these tables.

@@ -123,6 +123,9 @@ pub(crate) struct Table {
     pub columns: Vec<Column>,
     /// Indices of the primary key's columns, in the key's order.
     pub key: Vec<usize>,
+    /// How many bytes the values of one statement may have together, where the database ends the connection for more. To be
+    /// noted when the database is known.
+    pub room: Option<usize>,
     select: fn() -> SelectStatement,
     decode: Box<Decode>,
 }
@@ -158,6 +161,7 @@ impl Table {
             key: key::columns::<E>(&columns),
             schema: entity.schema_name().map(str::to_owned),
             columns,
+            room: None,
             select: || E::find().into_query(),
             decode: Box::new(move |row| {
                 let model = E::Model::from_query_result(row, "")?;

@@ -19,7 +19,7 @@ use crate::{
         begin::begin,
         catalog::{self, Catalog},
         dialect, driver, identity, inexact, parked, schema,
-        server::Server,
+        server::{self, Server},
         shadow,
         version::{self, Numbering},
     },
@@ -133,6 +133,7 @@ impl ReplicaBuilder {
         let busy_timeout = dialect::busy_timeout(&db).await?;
         let file = dialect::database_file(&db).await?;
         let server = Server::of(&db).await?;
+        registry.note_room(server::room(&db).await?);
         let catalog = create_tables(&db, server, &registry).await?;
         let claim = Claim {
             node: &node,

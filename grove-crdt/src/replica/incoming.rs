@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    change::{Change, Rejection},
+    change::{self, Change, Omitted, Rejection, RejectionCode},
     entity::Table,
     replica::{
         Core, HookError, MergeEvent, Peer,
@@ -99,6 +99,13 @@ pub(super) async fn receive(
             return None;
         }
     };
+    if let Some(detail) = too_large(&table, &page.changes[index]) {
+        tracing::warn!(table = table.name, pk, "{detail}: see `max_allowed_packet`");
+        report.foreseen.insert(index);
+        let rejection = Rejection::new(index, RejectionCode::Unstorable, detail);
+        report.rejected.push(rejection);
+        return None;
+    }
     let mut incoming = Incoming {
         index,
         change,
@@ -110,6 +117,22 @@ pub(super) async fn receive(
         incoming = settle(core, page, incoming, passed, report)?;
     }
     Some((table, pk, incoming))
+}
+
+/// That a change is larger than the database takes in one statement: it would end the connection.
+fn too_large(table: &Table, change: &Change) -> Option<String> {
+    let room = table.room?;
+    if change.at_most() <= room {
+        return None;
+    }
+    let bytes = change::size(change);
+    let detail = || {
+        format!(
+            "{}, more than the database here takes at once",
+            Omitted::of(change, bytes).describe()
+        )
+    };
+    (bytes > room).then(detail)
 }
 
 /// Asks the hooks about the changes of one record, now that its state is known. Costs nothing when there are none.

@@ -48,6 +48,9 @@ pub struct MergeReport {
     /// Their places.
     #[serde(skip)]
     pub(crate) skipped_at: BTreeSet<usize>,
+    /// The places of those that were refused as unstorable before the database was asked: the reason is not in its words.
+    #[serde(skip)]
+    pub(crate) foreseen: BTreeSet<usize>,
     /// Changes that were refused.
     pub rejected: Vec<Rejection>,
 }
@@ -222,6 +225,7 @@ impl MergeReport {
         self.parked += part.parked;
         self.skipped += part.skipped;
         self.skipped_at.extend(part.skipped_at);
+        self.foreseen.extend(part.foreseen);
         self.rejected.extend(part.rejected);
     }
 }

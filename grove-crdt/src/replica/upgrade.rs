@@ -147,10 +147,10 @@ async fn put_aside(
                     change.field, table.name, change.crdt_type
                 ),
                 later: false,
-                change: serde_json::to_string(&change).unwrap_or_default(),
+                change: dead_letters::text(&change, core.registry.room()),
                 since: core.clock.now_micros(),
             }
         })
         .collect();
-    Ok(dead_letters::put(tx, &letters).await?)
+    Ok(dead_letters::put(tx, &letters, core.registry.room()).await?)
 }

@@ -17,6 +17,9 @@ pub(super) async fn pull(
     if request.limit == Some(0) {
         return Err(ErrorAnswer::bad_request("a page of no changes would never end"));
     }
+    if request.max_bytes == Some(0) {
+        return Err(ErrorAnswer::bad_request("an answer has more than no bytes"));
+    }
     request.limit = Some(server.limits().page_for(request.limit));
     let (replica, name) = (server.replica().clone(), peer.name.clone());
     let pull = async move {

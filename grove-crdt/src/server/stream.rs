@@ -51,11 +51,15 @@ fn read(head: &Parts, limits: &Limits) -> Result<StreamRequest, ErrorAnswer> {
     let tables = query
         .one("tables")?
         .ok_or_else(|| ErrorAnswer::bad_request("say which tables: `?tables=…,…`"))?;
-    let limit = query.one("limit")?.map(limit).transpose()?;
+    let limit = number(&query, "limit")?;
+    let max_bytes = number(&query, "max_bytes")?;
     if limit == Some(0) {
         return Err(ErrorAnswer::bad_request(
             "an event of no changes would never get anywhere",
         ));
+    }
+    if max_bytes == Some(0) {
+        return Err(ErrorAnswer::bad_request("an event has more than no bytes"));
     }
     let node = query.one("node_id")?.map(str::parse).transpose();
     Ok(StreamRequest {
@@ -64,16 +68,20 @@ fn read(head: &Parts, limits: &Limits) -> Result<StreamRequest, ErrorAnswer> {
         node_id: node.map_err(|error: Error| ErrorAnswer::bad_request(error.to_string()))?,
         replica_id: owned("replica_id")?,
         limit: Some(limits.page_for(limit)),
+        max_bytes,
         topics: query.one("topics")?.map(topics),
     })
 }
 
 /// As many as a text says; as many as there can be when it says more.
-fn limit(text: &str) -> Result<usize, ErrorAnswer> {
+fn number(query: &Query, name: &str) -> Result<Option<usize>, ErrorAnswer> {
+    let Some(text) = query.one(name)? else {
+        return Ok(None);
+    };
     match text.parse::<usize>() {
-        Ok(limit) => Ok(limit),
-        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Ok(usize::MAX),
-        Err(_) => Err(ErrorAnswer::bad_request("`limit` is no number")),
+        Ok(number) => Ok(Some(number)),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Ok(Some(usize::MAX)),
+        Err(_) => Err(ErrorAnswer::bad_request(format!("`{name}` is no number"))),
     }
 }
 

@@ -8,7 +8,10 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::store::{chunks, schema::DEAD_LETTERS};
+use crate::{
+    change::{Change, Omitted},
+    store::{chunks, chunks_of_size, schema::DEAD_LETTERS},
+};
 
 /// A refused change. `change` is its JSON text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +44,19 @@ fn id(letter: &Letter) -> String {
     id
 }
 
-/// Keeps letters. One that is there already gets the newer reason.
-pub(crate) async fn put<C: ConnectionTrait>(conn: &C, letters: &[Letter]) -> Result<(), DbErr> {
-    for chunk in chunks(letters, COLUMNS.len()) {
+/// A change as it is kept: whole, unless it is larger than the values of a statement may be.
+pub(crate) fn text(change: &Change, room: Option<usize>) -> String {
+    let text = serde_json::to_string(change).unwrap_or_default();
+    if room.is_none_or(|room| text.len() <= room) {
+        return text;
+    }
+    serde_json::to_string(&Omitted::of(change, text.len())).unwrap_or_default()
+}
+
+/// Keeps letters. One that is there already gets the newer reason. `room` is for the values of a statement, in bytes.
+pub(crate) async fn put<C: ConnectionTrait>(conn: &C, letters: &[Letter], room: Option<usize>) -> Result<(), DbErr> {
+    let size = |letter: &Letter| letter.change.len() + letter.message.len() + letter.peer.len() + 256;
+    for chunk in chunks_of_size(letters, COLUMNS.len(), room, size) {
         let mut insert = Query::insert();
         insert.into_table(DEAD_LETTERS).columns(COLUMNS);
         for letter in chunk {

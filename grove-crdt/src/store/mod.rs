@@ -46,19 +46,22 @@ pub(crate) fn chunks<T>(items: &[T], per_item: usize) -> impl Iterator<Item = &[
 /// How many bytes one statement may carry, about: well below the packet that MySQL and MariaDB take by default.
 const MAX_BYTES: usize = 4 << 20;
 
-/// As [`chunks`], and so that a statement stays within [`MAX_BYTES`] too, unless one item alone is larger.
+/// As [`chunks`], and so that a statement stays within [`MAX_BYTES`] too, unless one item alone is larger. Where the values of a
+/// statement have little `room`, it stays within a quarter of that: sizes are counted roughly.
 pub(crate) fn chunks_of_size<'a, T>(
     items: &'a [T],
     per_item: usize,
+    room: Option<usize>,
     size: impl Fn(&T) -> usize + 'a,
 ) -> impl Iterator<Item = &'a [T]> {
     let most = (MAX_BINDS / per_item.max(1)).max(1);
+    let most_bytes = room.map_or(MAX_BYTES, |room| MAX_BYTES.min(room / 4));
     let mut rest = items;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |item: &&T| {
             bytes += size(item);
-            bytes <= MAX_BYTES
+            bytes <= most_bytes
         };
         let count = rest.iter().take(most).take_while(fits).count().max(1).min(rest.len());
         let (chunk, left) = rest.split_at(count);

@@ -234,7 +234,7 @@ impl<'a> Target<'a> {
     fn inserts<'r>(self, backend: DbBackend, rows: &'r [&Row]) -> impl Iterator<Item = InsertStatement> + use<'a, 'r> {
         let Target { table, columns, .. } = self;
         let size = |row: &&Row| row.iter().map(size).sum();
-        let chunks = chunks_of_size(rows, columns.len(), size);
+        let chunks = chunks_of_size(rows, columns.len(), table.room, size);
         chunks.map(move |chunk| {
             let mut insert = Query::insert();
             insert.into_table(table_ref(table)).columns(self.names(columns));
@@ -267,7 +267,7 @@ impl<'a> Target<'a> {
         }
         let size = |row: &&Row| row.iter().map(size).sum();
         let width = given.len();
-        let chunks = chunks_of_size(if self.update.is_empty() { &[] } else { rows }, width, size);
+        let chunks = chunks_of_size(if self.update.is_empty() { &[] } else { rows }, width, table.room, size);
         chunks.map(move |chunk| {
             let values = chunk.iter().map(|row| {
                 let values = given.iter().map(|index| row[*index].clone());
@@ -295,7 +295,7 @@ async fn insert<C: ConnectionTrait>(
 }
 
 /// About how many bytes a value takes in a statement.
-fn size(value: &Value) -> usize {
+pub(crate) fn size(value: &Value) -> usize {
     match value {
         Value::String(Some(text)) => text.len(),
         Value::Bytes(Some(bytes)) => bytes.len(),

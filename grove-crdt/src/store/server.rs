@@ -50,6 +50,24 @@ impl Server {
     }
 }
 
+/// What a statement has beside its values, in bytes: its text, and what the protocol adds.
+const AROUND: u64 = 32 << 10;
+
+/// How many bytes the values of one statement may have together: MySQL and MariaDB end the connection when a statement is
+/// larger than `max_allowed_packet`. `None` where there is no such limit.
+pub(crate) async fn room<C: ConnectionTrait>(conn: &C) -> Result<Option<usize>, Error> {
+    if conn.get_database_backend() != DbBackend::MySql {
+        return Ok(None);
+    }
+    let packet = text(conn, "SELECT CAST(@@max_allowed_packet AS CHAR)").await?;
+    // One that can't be read is taken for the smallest default of those that are supported.
+    Ok(Some(room_of(packet.parse().unwrap_or(16 << 20))))
+}
+
+fn room_of(packet: u64) -> usize {
+    usize::try_from(packet - AROUND.min(packet / 2)).unwrap_or(usize::MAX)
+}
+
 fn at_least(name: &str, found: &str, enough: bool, needed: &str) -> Result<(), Error> {
     if enough {
         return Ok(());
@@ -92,5 +110,12 @@ mod tests {
         assert_eq!(release("8.4.2"), (8, 4));
         assert_eq!(release("8.0.36-0ubuntu0.22.04.1"), (8, 0));
         assert_eq!(release(""), (0, 0));
+    }
+
+    #[test]
+    fn a_statement_has_room_for_its_values_and_its_text() {
+        assert_eq!(room_of(16 << 20), (16 << 20) - (32 << 10));
+        assert_eq!(room_of(1_024), 512);
+        assert_eq!(room_of(0), 0);
     }
 }

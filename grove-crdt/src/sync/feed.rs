@@ -11,7 +11,9 @@ use crate::{
     },
     store::identity::History,
     sync::{
-        Peer, Position, PullResponse, Refusal, StreamFrame, outgoing, respond,
+        Peer, Position, PullResponse, Refusal, StreamFrame,
+        fit::{Fitted, fit},
+        outgoing, respond,
         subscription::{self, Told},
     },
 };
@@ -47,6 +49,8 @@ pub(super) struct Feed {
     /// How many changes the next page has at most, and any page.
     page: usize,
     largest_page: usize,
+    /// The largest event, in bytes.
+    max_bytes: Option<usize>,
     /// Set until the first page was read: whether it starts over. It is sent even when it has no changes, to say so, and who
     /// answers.
     opening: Option<bool>,
@@ -75,6 +79,17 @@ pub(super) struct Start {
     pub position: Position,
     pub restarted: bool,
     pub largest_page: usize,
+    pub max_bytes: Option<usize>,
+}
+
+/// What the subscriber is sent of a page.
+enum Sent {
+    /// Nothing, of a page that has nothing for the subscriber.
+    Nothing,
+    /// This, which tells of so many changes.
+    Frame(StreamFrame, usize),
+    /// What is too large to be sent at once: no more than so many of the changes fit.
+    TooLarge(usize),
 }
 
 impl Feed {
@@ -93,6 +108,7 @@ impl Feed {
             news: News::of(&replica.core),
             page: FIRST_PAGE.min(start.largest_page),
             largest_page: start.largest_page,
+            max_bytes: start.max_bytes,
             opening: Some(start.restarted),
             next: Next::Now,
             untold: 0,
@@ -105,7 +121,13 @@ impl Feed {
     ///
     /// A hook refuses the page; or the database fails.
     pub(super) async fn read(&mut self) -> Result<Option<StreamFrame>, Refusal> {
-        let Taken { page, is_new } = self.take().await?;
+        let (Taken { page, is_new }, sent) = loop {
+            let taken = self.take().await?;
+            match self.frame(&taken).await? {
+                Sent::TooLarge(fits) => self.page = fits,
+                sent => break (taken, sent),
+            }
+        };
         self.next = match self.next {
             _ if page.has_more || !is_new => Next::Now,
             Next::After(pause) if page.held_back => Next::After((pause * 2).min(LOOK_AGAIN.1)),
@@ -113,29 +135,44 @@ impl Feed {
             _ => Next::WithNews,
         };
         self.position = page.position.clone();
-        let opening = self.opening.take();
+        self.opening = None;
         let mine = self.mine(&page);
-        if mine == 0 && opening.is_none() {
+        let Sent::Frame(frame, sent) = sent else {
+            self.untold += mine;
             return Ok(None);
-        }
-        self.untold += mine;
-        let told = Told {
-            has_more: page.has_more || !is_new,
-            restarted: opening.unwrap_or(false),
-        };
-        let (frame, sent) = if mine == page.changes.len() && self.replica.core.hooks.is_empty() {
-            (StreamFrame::written(&self.replica, &page, told)?, mine)
-        } else {
-            let answer = self.answer(&page, told).await?;
-            if answer.changes.is_empty() && opening.is_none() && self.untold < TELL_AFTER {
-                return Ok(None);
-            }
-            (StreamFrame::changes(&answer)?, answer.changes.len())
         };
         self.untold = 0;
         self.replica.core.meters.sent(Way::Stream, sent);
         self.size_next_page(mine, frame.data.len(), page.has_more);
         Ok(Some(frame))
+    }
+
+    /// A page as it is sent.
+    async fn frame(&self, taken: &Taken) -> Result<Sent, Refusal> {
+        let Taken { page, is_new } = taken;
+        let mine = self.mine(page);
+        if mine == 0 && self.opening.is_none() {
+            return Ok(Sent::Nothing);
+        }
+        let told = Told {
+            has_more: page.has_more || !is_new,
+            restarted: self.opening.unwrap_or(false),
+        };
+        if mine == page.changes.len() && self.replica.core.hooks.is_empty() {
+            let frame = StreamFrame::written(&self.replica, page, told)?;
+            if self.max_bytes.is_none_or(|most| frame.bytes() <= most) {
+                return Ok(Sent::Frame(frame, mine));
+            }
+        }
+        let answer = match self.answer(page, told).await? {
+            Fitted::Whole(answer) => answer,
+            Fitted::Only(fits) => return Ok(Sent::TooLarge(fits)),
+        };
+        let says_nothing = answer.changes.is_empty() && answer.omitted.is_empty();
+        if says_nothing && self.opening.is_none() && self.untold + mine < TELL_AFTER {
+            return Ok(Sent::Nothing);
+        }
+        Ok(Sent::Frame(StreamFrame::changes(&answer)?, answer.changes.len()))
     }
 
     /// The page that comes next: read, or one that another has read.
@@ -179,22 +216,23 @@ impl Feed {
         via.is_none() || via != self.via.as_deref()
     }
 
-    /// What the subscriber is told of a page.
-    async fn answer(&self, page: &Reading, told: Told) -> Result<PullResponse, Refusal> {
+    /// What the subscriber is told of a page, when it is no larger than may be.
+    async fn answer(&self, page: &Reading, told: Told) -> Result<Fitted, Refusal> {
         let changes = page.changes.iter().zip(&page.came_from);
         let changes = changes.filter(|(_, via)| self.is_told(via.as_deref()));
         let changes = changes.map(|(change, _)| change.clone()).collect();
         let changes = outgoing::told(&self.replica, &self.peer, changes).await?;
-        Ok(PullResponse {
+        let answer = PullResponse {
             restarted: told.restarted,
-            ..respond::response(&self.replica, changes, page.cursor.clone(), told.has_more)
-        })
+            ..respond::response(&self.replica, page.cursor.clone(), told.has_more)
+        };
+        Ok(fit(answer, changes, self.max_bytes))
     }
 
     fn size_next_page(&mut self, changes: usize, bytes: usize, was_full: bool) {
         if bytes > LARGE {
             self.page = (changes / 2).max(1);
-        } else if bytes < SMALL && was_full {
+        } else if bytes < SMALL.min(self.max_bytes.map_or(SMALL, |most| most / 2)) && was_full {
             self.page = (self.page * 2).min(self.largest_page);
         }
     }

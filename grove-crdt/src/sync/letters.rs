@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     error::Error,
     sync::{
-        Change, Direction, Rejection, Retry,
+        Change, Direction, Kept, Omitted, Rejection, RejectionCode, Retry,
         round::{Outcome, Round},
     },
 };
@@ -50,8 +50,7 @@ impl Round<'_> {
         if refused.is_empty() {
             return Ok(());
         }
-        let letters: Vec<_> = refused.into_values().collect();
-        for (change, rejection) in &letters {
+        for (change, rejection) in refused.values() {
             let Change { table, pk, field, .. } = change;
             tracing::debug!(
                 table,
@@ -65,12 +64,44 @@ impl Round<'_> {
         tracing::warn!(
             peer = self.wire.peer.name(),
             ?direction,
-            changes = letters.len(),
+            changes = refused.len(),
             "changes were refused; they are kept"
         );
+        let letters = refused.values();
+        let letters: Vec<_> = letters
+            .map(|(change, rejection)| (Kept::Change(change), rejection.clone()))
+            .collect();
         self.settings
             .replica
             .keep_dead_letters(direction, self.wire.peer.name(), &letters)
+            .await
+    }
+
+    /// Keeps notices of changes that were too large for an answer. They come from the peer, so nothing else is made of them.
+    pub(super) async fn keep_notices(&self, notices: &[Omitted]) -> Result<(), Error> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let letters: Vec<_> = notices
+            .iter()
+            .map(|notice| {
+                let notice = notice.clone().bounded();
+                let message = format!(
+                    "{}, more than an answer may have here; it was left out",
+                    notice.describe()
+                );
+                let rejection = Rejection::new(0, RejectionCode::Other, message);
+                (Kept::Notice(notice), rejection)
+            })
+            .collect();
+        tracing::warn!(
+            peer = self.wire.peer.name(),
+            changes = letters.len(),
+            "changes are too large for an answer; it is kept which"
+        );
+        self.settings
+            .replica
+            .keep_dead_letters(Direction::Inbound, self.wire.peer.name(), &letters)
             .await
     }
 

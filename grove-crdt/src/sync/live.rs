@@ -215,6 +215,7 @@ impl<'a> Live<'a> {
                 node_id: Some(replica.node_id().clone()),
                 replica_id: Some(replica.replica_id().to_owned()),
                 limit: Some(self.settings.page_size),
+                max_bytes: None,
             }),
             Err(error) => self.gave_up(&error),
         }

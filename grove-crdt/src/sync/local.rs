@@ -18,7 +18,7 @@ use crate::{
         shadow::{self, Place, Versioned},
         version,
     },
-    sync::{Change, PeerState, Position, Rejection, RejectionCode},
+    sync::{Change, Omitted, PeerState, Position, Rejection, RejectionCode},
     types::CellKey,
 };
 
@@ -69,6 +69,14 @@ pub(crate) enum Letters {
     None,
 }
 
+/// What is kept of a change that was refused.
+#[derive(Debug)]
+pub(crate) enum Kept<'a> {
+    Change(&'a Change),
+    /// That it was too large to be had.
+    Notice(Omitted),
+}
+
 /// A change that was refused and may pass now.
 #[derive(Clone, Debug)]
 pub(crate) struct Retry {
@@ -96,7 +104,7 @@ pub struct DeadLetter {
     pub message: String,
     /// Whether it is tried again in each round.
     pub can_pass_later: bool,
-    /// The change as JSON text.
+    /// The change as JSON text; that of an [`Omitted`](crate::sync::Omitted) where the change is too large to be had here.
     pub change: String,
     /// Since when, in microseconds since the Unix epoch.
     pub since: i64,
@@ -171,22 +179,27 @@ impl Replica {
         &self,
         direction: Direction,
         peer: &str,
-        letters: &[(Change, Rejection)],
+        letters: &[(Kept<'_>, Rejection)],
     ) -> Result<(), Error> {
         let letters: Vec<_> = letters
             .iter()
-            .map(|(change, rejection)| Letter {
+            .map(|(kept, rejection)| Letter {
                 direction: direction.as_str().to_owned(),
                 peer: peer.to_owned(),
                 code: rejection.code.as_str().to_owned(),
                 message: rejection.message.clone(),
                 later: rejection.later,
-                change: serde_json::to_string(change).unwrap_or_default(),
+                change: match kept {
+                    Kept::Change(change) => dead_letters::text(change, self.core.registry.room()),
+                    Kept::Notice(notice) => serde_json::to_string(notice).unwrap_or_default(),
+                },
                 since: self.core.clock.now_micros(),
             })
             .collect();
         transact!(self.core, |tx| {
-            Ok(Ending::Commit(dead_letters::put(tx, &letters).await?))
+            Ok(Ending::Commit(
+                dead_letters::put(tx, &letters, self.core.registry.room()).await?,
+            ))
         });
         Ok(())
     }
@@ -204,6 +217,7 @@ impl Replica {
         let letters = dead_letters::list(&self.core.db, Some((direction.as_str(), peer))).await?;
         let retries = letters.into_iter().filter_map(|(id, letter)| {
             let (code, later) = (RejectionCode::from(letter.code.as_str()), letter.later);
+            // One that is a notice only can't be tried.
             let change = serde_json::from_str(&letter.change).ok()?;
             let worth_it = which == Letters::All || later || code.can_pass_later();
             worth_it.then_some(Retry {

@@ -8,6 +8,7 @@ mod builder;
 mod code;
 mod cursor;
 mod feed;
+mod fit;
 mod letters;
 mod line;
 mod live;
@@ -30,7 +31,7 @@ mod word;
 
 pub(crate) use crate::store::peers::{PeerState, Position};
 pub use crate::{
-    change::{Change, Rejection, RejectionCode},
+    change::{Change, Omitted, Rejection, RejectionCode},
     replica::{HookError, MergeEvent, OutboundPage, Peer, SyncHook},
 };
 pub use announcer::Announcer;
@@ -40,7 +41,7 @@ pub(crate) use code::BUSY;
 pub use code::PROTOCOL_HEADER;
 pub(crate) use code::{LIMIT_REACHED, NOT_SUPPORTED, TOO_LARGE};
 pub use local::DeadLetter;
-pub(crate) use local::{Direction, Letters, Retry};
+pub(crate) use local::{Direction, Kept, Letters, Retry};
 pub use presence::{NodePresence, PresenceRequest, PresenceResponse, PresenceStream, TopicPresences};
 pub use protocol::{
     ErrorBody, ErrorDetail, PROTOCOL_VERSION, PullRequest, PullResponse, PushRequest, PushResponse, PushedChange,

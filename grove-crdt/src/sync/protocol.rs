@@ -9,7 +9,7 @@ use serde_json::{Number, Value as Json, value::RawValue};
 #[cfg(feature = "openapi")]
 use crate::sync::schema;
 use crate::{
-    change::{Change, Rejection},
+    change::{Change, Omitted, Rejection},
     clock::{Hlc, NodeId},
 };
 
@@ -36,6 +36,11 @@ pub struct PullRequest {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub limit: Option<usize>,
+    /// The largest answer that the asker reads, in bytes before compression. The answer has fewer changes then, and a change
+    /// that is larger by itself is left out: see `omitted` there. As large as it gets, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    pub max_bytes: Option<usize>,
     /// Reserved: a filter is refused, not ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(schema_with = schema::nothing))]
@@ -58,7 +63,9 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D:
     )]
     match number.as_f64() {
         Some(number) if number >= 0.0 && number.fract() == 0.0 => Ok(Some(number as usize)),
-        _ => Err(D::Error::custom(format!("a limit is a whole number, not {number}"))),
+        _ => Err(D::Error::custom(format!(
+            "a number of changes or bytes is a whole one, not {number}"
+        ))),
     }
 }
 
@@ -85,6 +92,12 @@ pub struct PullResponse {
     /// the asker has pushed before has to be pushed again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restarted: bool,
+    /// Notices of the changes that belong here, and are larger than the asker reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub omitted: Vec<Omitted>,
+    /// More changes than these would be larger than the asker reads: it had better ask for no more at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shortened: bool,
 }
 
 /// The body of `POST /push`.
@@ -177,6 +190,8 @@ pub struct StreamRequest {
     pub replica_id: Option<String>,
     /// How many changes an event has at most; the answerer may give fewer. When absent, the answerer chooses.
     pub limit: Option<usize>,
+    /// The largest event that the asker reads, in bytes; as for a pull.
+    pub max_bytes: Option<usize>,
     /// The topics to be told of who is present; all that the asker may be told of, when absent.
     pub topics: Option<Vec<String>>,
 }

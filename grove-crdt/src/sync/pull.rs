@@ -26,6 +26,10 @@ impl Round<'_> {
             };
             let (answer, limit) = answered?;
             self.page_size = limit;
+            if answer.shortened {
+                let fitting = answer.changes.len() + answer.omitted.len();
+                self.page_size = fitting.clamp(1, limit.max(1));
+            }
             let who = self.recognise(&answer.replica_id, &answer.node_id, answer.restarted)?;
             let from_the_start = answer.restarted || cursor.is_none();
             if who == Outcome::Forgotten && !from_the_start {
@@ -77,21 +81,26 @@ impl Round<'_> {
             tables: tables.clone(),
             cursor,
             limit: Some(self.page_size),
+            max_bytes: None,
             filter: None,
         }
     }
 
-    /// Merges a page, and keeps what was refused of it.
+    /// Merges a page, and keeps what was refused of it, and what was too large to be in it.
     async fn take(&mut self, answer: &PullResponse, by: Way) -> Result<(), Error> {
         let changes = &answer.changes;
-        if let Some(stray) = changes.iter().find(|change| !self.asked_for(&change.table)) {
-            let message = format!("it sent changes of table `{}`, which was not asked for", stray.table);
+        let tables = changes.iter().map(|change| &change.table);
+        let mut tables = tables.chain(answer.omitted.iter().map(|notice| &notice.table));
+        if let Some(stray) = tables.find(|table| !self.asked_for(table)) {
+            let message = format!("it sent changes of table `{stray}`, which was not asked for");
             return Err(self.failure(TransportErrorKind::Garbled, message).into());
         }
-        self.report.pulled += changes.len();
+        self.report.pulled += changes.len() + answer.omitted.len();
         self.settings.replica.core.meters.received(by, changes.len());
         let refused = self.merge(changes, &answer.replica_id).await?;
-        self.keep(Direction::Inbound, refused).await
+        self.keep(Direction::Inbound, refused).await?;
+        self.report.rejected += answer.omitted.len();
+        self.keep_notices(&answer.omitted).await
     }
 
     fn asked_for(&self, table: &str) -> bool {

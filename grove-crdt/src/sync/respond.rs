@@ -8,8 +8,13 @@ use crate::{
     replica::{Ending, Listener, Peer, Replica, ToldUpTo, Way, transact},
     store::identity::{self, History},
     sync::{
-        Change, HookError, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
-        StreamRequest, Subscription, cursor::Cursor, feed::Start, local::Page, outgoing,
+        HookError, Position, PullRequest, PullResponse, PushRequest, PushResponse, Rejection, RejectionCode,
+        StreamRequest, Subscription,
+        cursor::Cursor,
+        feed::Start,
+        fit::{Fitted, fit},
+        local::Page,
+        outgoing,
     },
 };
 
@@ -78,11 +83,22 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
     admit(replica, peer, &request.node_id, &request.replica_id).await?;
     let history = History::load(&replica.core.db).await.map_err(Error::from)?;
     let (position, restarted) = position(replica, &history, request.cursor.as_deref())?;
-    let limit = request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let mut limit = request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let mut shortened = false;
     let via = Some(request.replica_id.as_str());
-    let page = replica.changes_after(&request.tables, &position, via, limit).await?;
-    let (version, everything) = (page.position.version, !page.has_more);
-    let answer = answer(replica, peer, &history, page, restarted).await?;
+    let (version, answer) = loop {
+        let page = replica.changes_after(&request.tables, &position, via, limit).await?;
+        let version = page.position.version;
+        match answer(replica, peer, &history, page, request.max_bytes).await? {
+            Fitted::Whole(answer) => break (version, answer),
+            Fitted::Only(fits) => (limit, shortened) = (fits, true),
+        }
+    };
+    let answer = PullResponse {
+        restarted,
+        shortened,
+        ..answer
+    };
     let listener = Listener {
         peer: peer.name.clone(),
         node: request.node_id.to_string(),
@@ -91,7 +107,7 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
         database: &request.replica_id,
         tables: &request.tables,
         version,
-        everything,
+        everything: !answer.has_more,
     };
     replica
         .core
@@ -101,7 +117,7 @@ pub async fn pull(replica: &Replica, peer: &Peer, request: &PullRequest) -> Resu
     Ok(answer)
 }
 
-/// A page as it is answered.
+/// A page as it is answered, when it is no larger than may be.
 ///
 /// # Errors
 ///
@@ -111,14 +127,12 @@ async fn answer(
     peer: &Peer,
     history: &History,
     page: Page,
-    restarted: bool,
-) -> Result<PullResponse, Refusal> {
+    max_bytes: Option<usize>,
+) -> Result<Fitted, Refusal> {
     let cursor = cursor(replica, history, page.position);
     let changes = outgoing::told(replica, peer, page.changes).await?;
-    Ok(PullResponse {
-        restarted,
-        ..response(replica, changes, cursor, page.has_more)
-    })
+    let answer = response(replica, cursor, page.has_more);
+    Ok(fit(answer, changes, max_bytes))
 }
 
 /// The cursor to give out for a position.
@@ -131,16 +145,18 @@ pub(super) fn cursor(replica: &Replica, history: &History, position: Position) -
     cursor.encode()
 }
 
-/// The answer that tells of these changes.
-pub(super) fn response(replica: &Replica, changes: Vec<Change>, cursor: String, has_more: bool) -> PullResponse {
+/// The answer that tells of no changes yet.
+pub(super) fn response(replica: &Replica, cursor: String, has_more: bool) -> PullResponse {
     PullResponse {
         replica_id: replica.replica_id().to_owned(),
         node_id: replica.node_id().clone(),
-        latest_hlc: changes.iter().map(|change| &change.hlc).max().cloned(),
-        changes,
+        latest_hlc: None,
+        changes: Vec::new(),
         cursor,
         has_more,
         restarted: false,
+        omitted: Vec::new(),
+        shortened: false,
     }
 }
 
@@ -168,6 +184,7 @@ pub async fn stream(replica: &Replica, peer: &Peer, request: &StreamRequest) -> 
         position,
         restarted,
         largest_page: request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE),
+        max_bytes: request.max_bytes,
     };
     Ok(Subscription::begin(replica, start, presence))
 }
@@ -198,7 +215,7 @@ pub async fn push(replica: &Replica, peer: &Peer, request: &PushRequest) -> Resu
     }
     let merged = replica.merge_changes(peer, &changes, &request.replica_id).await?;
     rejected.extend(merged.rejected.into_iter().map(|mut rejection| {
-        if rejection.code == RejectionCode::Unstorable {
+        if rejection.code == RejectionCode::Unstorable && !merged.foreseen.contains(&rejection.index) {
             // The database's own words are for the log.
             rejection.message = "the database here can't store the record; the log of this replica says why".into();
         }

@@ -26,6 +26,9 @@ const CHANGES: &str = "changes";
 /// The kind of those that tell who is present.
 const PRESENCE: &str = "presence";
 
+/// What stands around the data and the id of an event, in bytes: names, and the ends of lines.
+const AROUND: usize = 64;
+
 /// The most bytes of presences in one event, about.
 const PRESENCE_PART: usize = 256 << 10;
 
@@ -97,6 +100,11 @@ impl StreamFrame {
         };
         let data = serde_json::to_string(&answer).map_err(|error| unwritable(&error))?;
         Ok(Self::page(page.cursor.clone(), data))
+    }
+
+    /// How many bytes the event has as it is sent, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.len() + self.id.as_ref().map_or(0, String::len) + AROUND
     }
 
     fn page(cursor: String, data: String) -> Self {

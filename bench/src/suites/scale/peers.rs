@@ -66,6 +66,7 @@ impl Site {
                 tables: vec!["documents".to_owned()],
                 cursor: None,
                 limit: Some(1),
+                max_bytes: None,
                 filter: None,
             };
             respond::pull(&node.replica, &Peer::new(name), &request).await?;

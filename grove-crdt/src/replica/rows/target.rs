@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::{
     entity::{Role, Row, Table, is_unreadable},
     replica::{effect::field_value, sets::Sets},
-    store::{catalog::Catalog, driver},
+    store::{catalog::Catalog, driver, row},
     types::{Kind, Record, is_same},
 };
 
@@ -62,7 +62,8 @@ pub(super) enum ChangeKind {
         columns: Vec<usize>,
         /// The columns to update of a row that is there.
         update: Vec<usize>,
-        /// Whether some other column of the present row can't be read, so that it can't be written as a whole.
+        /// Whether the present row can't be written as a whole: some other column of it can't be read, or it is larger than a
+        /// statement may be.
         partial: bool,
     },
     Delete,
@@ -97,7 +98,7 @@ pub(super) fn write_of(
     let is_there = present.is_some();
     let mut row: Row = present.unwrap_or_else(|| new_row(table, &key));
     let mut columns: Vec<usize> = Vec::new();
-    let mut update = Vec::new();
+    let (mut update, mut changed) = (Vec::new(), Vec::new());
     let mut differs = !is_there;
     for (index, column) in table.columns.iter().enumerate() {
         if catalog.is_generated(&table.name, &column.name) {
@@ -136,6 +137,7 @@ pub(super) fn write_of(
         let stands = || is_there.then(|| field_value(table, &row, index).ok()).flatten();
         if !agrees.unwrap_or_else(|| stands().is_some_and(|stands| is_same(&stands, &value))) {
             differs = true;
+            changed.push(index);
             row[index] = column
                 .decode(&value)
                 .map_err(|detail| format!("field `{}`: {detail}", column.name))?;
@@ -144,7 +146,19 @@ pub(super) fn write_of(
             }
         }
     }
-    let partial = row.iter().any(is_unreadable);
+    let mut partial = row.iter().any(is_unreadable);
+    if let Some(room) = table.room
+        && differs
+        && bytes(&row, &columns) > room
+    {
+        // Of a row that is there, what stays as it is need not be sent.
+        let sent = if is_there { &changed } else { &columns };
+        if bytes(&row, sent) > room {
+            return Err(too_large(table, &row, sent, room));
+        }
+        partial = true;
+        update = changed;
+    }
     if partial {
         update.retain(|index| !is_unreadable(&row[*index]));
     }
@@ -160,6 +174,20 @@ pub(super) fn write_of(
         },
         is_there,
     }))
+}
+
+/// About how many bytes these columns of a row take in a statement.
+fn bytes(row: &Row, columns: &[usize]) -> usize {
+    columns.iter().map(|index| row::size(&row[*index])).sum()
+}
+
+fn too_large(table: &Table, row: &Row, columns: &[usize], room: usize) -> String {
+    let largest = columns.iter().max_by_key(|index| row::size(&row[**index]));
+    let field = largest.map_or("", |index| table.columns[*index].name.as_str());
+    format!(
+        "field `{field}`: the row takes {} bytes, more than the {room} that the database takes in one statement (see `max_allowed_packet`)",
+        bytes(row, columns)
+    )
 }
 
 /// What a replicated column holds when nobody has said anything: an empty counter or set.

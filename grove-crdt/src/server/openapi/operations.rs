@@ -59,7 +59,7 @@ fn pull(limits: &Limits) -> Operation {
     told.extend([
         errors::without_sense(
             "table `documents` is named twice",
-            "a request that makes no sense: a filter, a limit of 0, a cursor that this server did not give out, a table \
+            "a request that makes no sense: a filter, a limit or `max_bytes` of 0, a cursor that this server did not give out, a table \
              named twice, the reserved node id, or an identity of a database that is none",
         ),
         errors::of_tables(),
@@ -122,7 +122,7 @@ fn stream(limits: &Limits) -> Operation {
     told.extend([
         errors::without_sense(
             "say which tables: `?tables=…,…`",
-            "a request that makes no sense: no tables, a limit that is none, a bad cursor, a table named twice, a database \
+            "a request that makes no sense: no tables, a limit or `max_bytes` that is none, a bad cursor, a table named twice, a database \
              without its node, no node id, a topic that is none, or a parameter given twice",
         ),
         errors::of_tables(),

@@ -53,6 +53,7 @@ pub(super) fn of_stream() -> Vec<Parameter> {
     let text = || Object::with_type(Type::String);
     let table = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[^,]+$"));
     let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+    let bytes = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
     let cursor = "Where to begin: the cursor of an answer, or the id of an event. From the beginning, when left out.";
     let seen = "The id of the event that was seen last, by which a client that was cut off goes on. It counts before \
                 `cursor`.";
@@ -65,6 +66,12 @@ pub(super) fn of_stream() -> Vec<Parameter> {
             "limit",
             "How many changes an event has at most; there may be fewer.",
             limit,
+        )
+        .build(),
+        query(
+            "max_bytes",
+            "The largest event that the asker reads, in bytes. A change that is larger is left out, and `omitted` says so.",
+            bytes,
         )
         .build(),
         query(

@@ -100,6 +100,8 @@ pub(crate) struct Ready<'a> {
     inserts: Vec<(Statement, usize)>,
     /// Whether all have to be written, as they are when nobody has come between.
     all: bool,
+    /// That a cell is larger than a statement may be. The statement would end the connection.
+    too_large: Option<Error>,
 }
 
 impl Batch {
@@ -110,7 +112,11 @@ impl Batch {
         if let Some(unchanged) = unchanged(table, version, seen) {
             conflict.action_and_where(unchanged);
         }
-        let counts: Vec<_> = chunks_of_size(&self.puts, COLUMNS.len(), Put::size)
+        let too_large = table.room.and_then(|room| {
+            let put = self.puts.iter().find(|put| put.size() > room)?;
+            Some(put.too_large(table, room))
+        });
+        let counts: Vec<_> = chunks_of_size(&self.puts, COLUMNS.len(), table.room, Put::size)
             .map(<[Put]>::len)
             .collect();
         let mut puts = self.puts.into_iter();
@@ -127,6 +133,7 @@ impl Batch {
             removals: self.removals,
             inserts: counts.into_iter().map(insert).collect(),
             all: seen.0.is_some(),
+            too_large,
         }
     }
 }
@@ -136,8 +143,12 @@ impl Ready<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Contended`] when another transaction has written one of the cells since they were read.
+    /// [`Error::Contended`] when another transaction has written one of the cells since they were read; [`Error::Value`] when
+    /// a cell is larger than a statement may be, upon which nothing is written.
     pub(crate) async fn write<C: ConnectionTrait>(self, conn: &C) -> Result<(), Error> {
+        if let Some(error) = self.too_large {
+            return Err(error);
+        }
         remove(conn, self.table, &self.removals).await?;
         for (insert, count) in self.inserts {
             let written = conn.execute_raw(insert).await?.rows_affected();

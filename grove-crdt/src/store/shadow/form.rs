@@ -6,7 +6,7 @@ use sea_orm::sea_query::Expr;
 use serde_json::Value as Json;
 
 use crate::{
-    change::Change,
+    change::{self, Change},
     clock::{Hlc, NodeId},
     entity::Table,
     error::Error,
@@ -71,11 +71,37 @@ impl Put {
         ]
     }
 
+    /// The error for one that is larger than a statement has room for.
+    pub(super) fn too_large(&self, table: &Table, room: usize) -> Error {
+        let field = match self.key.field.as_str() {
+            "" => largest_field(&self.state).unwrap_or_default(),
+            field => field.to_owned(),
+        };
+        let (pk, bytes) = (&self.pk, self.size());
+        table.value_error(
+            &field,
+            format!(
+                "row `{pk}`: what is recorded of it has {bytes} bytes as JSON, more than the {room} that the database takes in one statement (see `max_allowed_packet`)"
+            ),
+        )
+    }
+
     /// About how many bytes it takes in a statement.
     pub(super) fn size(&self) -> usize {
         let texts = [self.pk.as_str(), &self.key.field, &self.key.cell, &self.state];
         texts.iter().map(|text| text.len() + 8).sum::<usize>() + 64
     }
+}
+
+/// The field of a birth's text that takes the most of it.
+fn largest_field(birth: &str) -> Option<String> {
+    let kinds: serde_json::Map<String, Json> = serde_json::from_str(birth).ok()?;
+    let fields = kinds.into_iter().filter_map(|(_, fields)| match fields {
+        Json::Object(fields) => Some(fields),
+        _ => None,
+    });
+    let largest = fields.flatten().max_by_key(|(_, value)| change::size(value));
+    largest.map(|(field, _)| field)
 }
 
 /// A state as text. Of a field this node does not know, it says its kind too.

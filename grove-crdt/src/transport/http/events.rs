@@ -38,6 +38,7 @@ pub(super) fn write_query(url: &mut Url, request: &StreamRequest) {
         ("node_id", request.node_id.as_ref().map(ToString::to_string)),
         ("replica_id", request.replica_id.clone()),
         ("limit", request.limit.map(|limit| limit.to_string())),
+        ("max_bytes", request.max_bytes.map(|bytes| bytes.to_string())),
         ("topics", request.topics.as_ref().map(|topics| topics.join(","))),
     ];
     for (name, value) in optional {
@@ -99,7 +100,8 @@ fn watched(
                     return Some((failure(TransportErrorKind::Unavailable, None, &message), None));
                 }
             };
-            let bytes = since_event.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len();
+            // The chunk may hold the event's end, and what follows it.
+            let bytes = since_event.fetch_add(chunk.len(), Ordering::Relaxed);
             if bytes > limits.event {
                 let message = format!("an event is larger than {} bytes", limits.event);
                 let error = failure(TransportErrorKind::Garbled, Some(TOO_LARGE), &message);

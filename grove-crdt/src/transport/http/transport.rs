@@ -156,11 +156,20 @@ impl HttpTransport {
         self
     }
 
-    /// The largest answer read, in bytes after decompression, and the largest event of a stream; 64 MiB, unless set.
+    /// The largest answer read, in bytes after decompression, and the largest event of a stream; 64 MiB, unless set. The peer
+    /// is told, and leaves a larger change out: it is kept as a [dead letter](crate::Replica::dead_letters) without its value,
+    /// and what follows it arrives. To get it after all, raise the limit and give the peer another [name](Self::named): it is
+    /// asked from the beginning then. A server of an earlier version does not know the limit: nothing gets past such a change
+    /// there.
     #[must_use]
     pub fn max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self
+    }
+
+    /// How large an answer may be, for who would read so much.
+    fn most(&self, asked: Option<usize>) -> usize {
+        asked.unwrap_or(usize::MAX).min(self.max_answer).max(1)
     }
 
     async fn post<A: DeserializeOwned>(&self, path: &str, request: &impl Serialize) -> Result<A, TransportError> {
@@ -239,7 +248,11 @@ impl Transport for HttpTransport {
     }
 
     async fn pull(&self, request: &PullRequest) -> Result<PullResponse, TransportError> {
-        self.post("pull", request).await
+        let request = PullRequest {
+            max_bytes: Some(self.most(request.max_bytes)),
+            ..request.clone()
+        };
+        self.post("pull", &request).await
     }
 
     async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError> {
@@ -265,7 +278,11 @@ impl Transport for HttpTransport {
 impl StreamingTransport for HttpTransport {
     async fn stream(&self, request: &StreamRequest) -> Result<EventStream, TransportError> {
         let mut url = endpoint(&self.base, "stream");
-        events::write_query(&mut url, request);
+        let request = StreamRequest {
+            max_bytes: Some(self.most(request.max_bytes)),
+            ..request.clone()
+        };
+        events::write_query(&mut url, &request);
         let mut headers = self.headers.clone();
         headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL_VERSION));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));

@@ -7,6 +7,7 @@ mod discretion;
 mod ending;
 mod health;
 mod jwt;
+mod large;
 mod openapi;
 mod patience;
 mod rates;

@@ -48,10 +48,10 @@ fn equal(one: &Replica, other: &Replica) -> impl Future<Output = ()> {
 }
 
 /// An interval that does not come while a test runs: what is seen was streamed, or pushed at once.
-const NEVER: Duration = Duration::from_hours(1);
+pub(crate) const NEVER: Duration = Duration::from_hours(1);
 
 /// A syncer that runs until dropped.
-struct Running {
+pub(crate) struct Running {
     task: JoinHandle<()>,
     stop: CancellationToken,
     _guard: DropGuard,
@@ -59,7 +59,7 @@ struct Running {
 
 impl Running {
     /// One that loses no time over failures.
-    fn new(builder: SyncerBuilder) -> Self {
+    pub(crate) fn new(builder: SyncerBuilder) -> Self {
         let patience = RetryPolicy::default()
             .attempts(1)
             .first_pause(Duration::from_millis(2))
@@ -78,7 +78,7 @@ impl Running {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap();
     }

@@ -10,6 +10,7 @@ pub mod library;
 mod local_columns;
 mod loose_keys;
 mod one_row;
+mod packet;
 mod parking;
 mod parking_chain;
 mod parking_counters;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use grove_crdt::{
-    Error,
-    sync::{PullRequest, PullResponse, PushRequest, PushResponse, Transport, TransportError, TransportErrorKind},
+    Error, Replica,
+    sync::{
+        Omitted, PullRequest, PullResponse, PushRequest, PushResponse, Transport, TransportError, TransportErrorKind,
+    },
     transport::MemoryTransport,
 };
 
 use grove_crdt_tests::TestDatabase;
+use serde_json::json;
 
 use super::{Line, pair, syncer};
 use crate::notes;
@@ -81,7 +84,21 @@ async fn a_sync_may_be_dropped_anywhere() {
 
 /// Answers every pull as told.
 #[derive(Debug)]
-struct Liar(fn(&PullRequest, PullResponse) -> PullResponse, MemoryTransport);
+struct Liar {
+    lie: fn(&PullRequest, PullResponse) -> PullResponse,
+    way: MemoryTransport,
+    omitted: Vec<Omitted>,
+}
+
+impl Liar {
+    fn new(lie: fn(&PullRequest, PullResponse) -> PullResponse, hub: &Replica) -> Self {
+        Self {
+            lie,
+            way: MemoryTransport::new(hub),
+            omitted: Vec::new(),
+        }
+    }
+}
 
 #[async_trait]
 impl Transport for Liar {
@@ -94,14 +111,13 @@ impl Transport for Liar {
             cursor: None,
             ..request.clone()
         };
-        self.1
-            .pull(&from_the_start)
-            .await
-            .map(|answer| (self.0)(request, answer))
+        let mut answer = self.way.pull(&from_the_start).await?;
+        answer.omitted.clone_from(&self.omitted);
+        Ok((self.lie)(request, answer))
     }
 
     async fn push(&self, request: &PushRequest) -> Result<PushResponse, TransportError> {
-        self.1.push(request).await
+        self.way.push(request).await
     }
 }
 
@@ -133,10 +149,7 @@ async fn a_peer_that_answers_nonsense_ends_the_round() {
     ];
     for lie in lies {
         let (edge, hub, _) = pair().await;
-        let syncer = syncer(&edge)
-            .peer(Liar(lie, MemoryTransport::new(&hub)))
-            .build()
-            .unwrap();
+        let syncer = syncer(&edge).peer(Liar::new(lie, &hub)).build().unwrap();
         let error = tokio::time::timeout(Duration::from_secs(5), syncer.sync())
             .await
             .unwrap()
@@ -166,11 +179,55 @@ async fn changes_of_a_table_that_was_not_asked_for_are_not_taken() {
             .for_each(|change| change.table = "drafts".into());
         answer
     };
-    let liar = Liar(stray, MemoryTransport::new(&hub));
+    let liar = Liar::new(stray, &hub);
     let syncer = syncer(&edge).peer(liar).tables(["notes"]).build().unwrap();
     let error = syncer.sync().await.unwrap_err();
     assert!(
         error.to_string().contains("table `drafts`, which was not asked for"),
         "{error}"
     );
+}
+
+/// Notices are the peer's word: they become letters, of bounded length, and nothing else.
+#[apply(on_each_database!)]
+async fn a_peer_that_says_that_everything_is_too_large_does_no_harm() {
+    let (edge, hub, _) = pair().await;
+    notes::write(&hub, "a", "one").await;
+    let notice = |table: &str| {
+        serde_json::from_value::<Omitted>(json!({
+            "table": table, "pk": "k".repeat(100_000), "fields": vec!["f".repeat(100_000); 50], "cell": "c".repeat(100_000),
+            "epoch": u32::MAX, "hlc": { "ts": i64::MAX, "c": u32::MAX, "node": "liar" }, "bytes": u64::MAX,
+        }))
+        .unwrap()
+    };
+    let lie: fn(&PullRequest, PullResponse) -> PullResponse = |_, answer| PullResponse {
+        shortened: true,
+        ..answer
+    };
+    let mut liar = Liar::new(lie, &hub);
+    liar.omitted = vec![notice("notes")];
+    let report = syncer(&edge).peer(liar).build().unwrap().sync().await.unwrap();
+    assert_eq!((report.merged, report.rejected), (1, 1), "{report}");
+    let letters = edge.dead_letters().await.unwrap();
+    assert!(
+        letters.len() == 1 && letters[0].change.len() < 10_000 && letters[0].message.len() < 400,
+        "{letters:?}"
+    );
+    // The clock is not moved: what is written now is not ahead of the hub's.
+    notes::write(&edge, "b", "one").await;
+    let report = syncer(&edge)
+        .peer(Line::to(&hub))
+        .build()
+        .unwrap()
+        .sync()
+        .await
+        .unwrap();
+    assert_eq!((report.pushed, report.rejected), (1, 0), "{report}");
+
+    for table in ["drafts_of_others", "_grove_peers"] {
+        let mut liar = Liar::new(lie, &hub);
+        liar.omitted = vec![notice(table)];
+        let error = syncer(&edge).peer(liar).build().unwrap().sync().await.unwrap_err();
+        assert!(error.to_string().contains("was not asked for"), "{error}");
+    }
 }

@@ -23,7 +23,9 @@ impl<C: ConnectionTrait> Blind<'_, C> {
 
     /// The same, to be written later; `None` when that takes more than one statement.
     pub(crate) fn ready(self, rows: Vec<[String; 2]>) -> Result<Option<Births>, Error> {
-        let [count] = counts(&rows)[..] else { return Ok(None) };
+        let [count] = counts(&rows, self.terms.table.room)[..] else {
+            return Ok(None);
+        };
         let place = if count == 1 { Place::Alone } else { Place::Named };
         let statement = self
             .texts

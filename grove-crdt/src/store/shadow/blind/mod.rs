@@ -192,7 +192,12 @@ impl<'a, C: ConnectionTrait> Blind<'a, C> {
         rows: Vec<[String; N]>,
         insert: Insert<N>,
     ) -> Result<Written, Error> {
-        let (cells, counts) = (rows.len(), counts(&rows));
+        let room = self.terms.table.room;
+        if room.is_some_and(|room| rows.iter().any(|row| size(row) > room)) {
+            // A value may stand in a blind write twice. What is written after reading has it once.
+            return Ok(Written::None);
+        }
+        let (cells, counts) = (rows.len(), counts(&rows, room));
         if cells == 1 {
             let statement = self.texts.statement(step, Place::Alone, &self.terms, rows, insert)?;
             let written = run(self.conn, statement, cells).await?;
@@ -214,10 +219,14 @@ impl<'a, C: ConnectionTrait> Blind<'a, C> {
     }
 }
 
+/// About how many bytes a row takes in a statement.
+fn size<const N: usize>(row: &[String; N]) -> usize {
+    row.iter().map(|text| text.len() + 8).sum()
+}
+
 /// How many of these rows go into one statement, and the next, and so on.
-fn counts<const N: usize>(rows: &[[String; N]]) -> Vec<usize> {
-    let size = |row: &[String; N]| row.iter().map(|text| text.len() + 8).sum();
-    chunks_of_size(rows, N, size).map(<[_]>::len).collect()
+fn counts<const N: usize>(rows: &[[String; N]], room: Option<usize>) -> Vec<usize> {
+    chunks_of_size(rows, N, room, size).map(<[_]>::len).collect()
 }
 
 impl Terms<'_> {
