@@ -34,8 +34,13 @@ pub(crate) async fn present<C: ConnectionTrait>(
             all_at_once(table, columns, chunk)
         };
         for row in Marked(conn).query_all(&query).await? {
-            let place: i64 = row.try_get_by_index(0)?;
-            found.extend(usize::try_from(place).map(|place| start + place));
+            let (place, is_there): (i64, bool) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            found.extend(
+                usize::try_from(place)
+                    .ok()
+                    .filter(|_| is_there)
+                    .map(|place| start + place),
+            );
         }
         start += chunk.len();
     }
@@ -56,6 +61,7 @@ fn all_at_once(table: &str, columns: &[String], tuples: &[Vec<Value>]) -> Select
     }
     Query::select()
         .column(("asked", "column1"))
+        .expr(Expr::val(true))
         .from_values(numbered, "asked")
         .and_where(Expr::exists(row))
         .take()
@@ -64,15 +70,12 @@ fn all_at_once(table: &str, columns: &[String], tuples: &[Vec<Value>]) -> Select
 /// The same where a table of values would have a collation of its own: a query for each tuple.
 fn one_by_one(table: &str, columns: &[String], tuples: &[Vec<Value>]) -> SelectStatement {
     let mut queries = tuples.iter().zip(0_i64..).map(|(tuple, place)| {
-        let mut query = Query::select();
-        query
-            .expr(Expr::val(place))
-            .from_as(Alias::new(table), "there")
-            .limit(1);
+        let mut row = Query::select();
+        row.expr(Expr::val(1)).from_as(Alias::new(table), "there");
         for (column, value) in columns.iter().zip(tuple) {
-            query.and_where(Expr::col(("there", Alias::new(column))).eq(value.clone()));
+            row.and_where(Expr::col(("there", Alias::new(column))).eq(value.clone()));
         }
-        query
+        Query::select().expr(Expr::val(place)).expr(Expr::exists(row)).take()
     });
     let mut all = queries.next().unwrap_or_default();
     for query in queries {

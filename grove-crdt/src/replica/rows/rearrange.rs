@@ -52,13 +52,13 @@ impl RowWriter<'_> {
             let all = changes.clone();
             let mut rounds = 0_usize;
             while !changes.is_empty() {
-                rounds += 1;
                 let unclear = match self.rearrange(&changes, reasons).await? {
                     Outcome::Done(lost) => {
                         self.parked.extend(lost);
                         break;
                     }
                     Outcome::Refused(refused) => {
+                        rounds += 1;
                         let ids: BTreeSet<_> = refused.iter().map(|(id, _)| id.clone()).collect();
                         self.parked.extend(refused);
                         changes.retain(|change| !ids.contains(&change.id()));
@@ -71,8 +71,8 @@ impl RowWriter<'_> {
                 self.settle_halves(std::mem::take(&mut changes), refusal, reasons)
                     .await?;
             }
-            // After the first round, rows were refused for what later rounds have taken back.
-            if rounds > 2 {
+            // What a row was refused for may have been refused itself after it.
+            if rounds > 1 {
                 self.look_again(&all, reasons).await?;
             }
             Ok(())

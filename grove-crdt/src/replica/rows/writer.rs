@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, TransactionTrait as _};
 
 use super::{
     along::Along,
@@ -51,14 +51,17 @@ pub(crate) async fn write_rows(
     } else {
         let mut along = Along::default();
         let followed = writer.followed(&writes, &deletes);
-        let all = writer.refers_later(&writes).then(|| [&*writes, &*deletes].concat());
-        let refused = writer.write_all(writes, &mut along).await?;
-        if let Some(all) = all.filter(|_| !refused.is_empty()) {
-            // What was written may refer to what was not.
-            let reasons = refused.into_iter().map(|(change, refusal)| (change.id(), refusal));
-            writer.settle(all, &reasons.collect()).await?;
-            return writer.finish().await;
-        }
+        let refused = if writer.refers_later(&writes) {
+            match writer.write_all_or_none(&writes, &mut along).await? {
+                None => Vec::new(),
+                Some(reasons) => {
+                    writer.settle([writes, deletes].concat(), &reasons).await?;
+                    return writer.finish().await;
+                }
+            }
+        } else {
+            writer.write_all(writes, &mut along).await?
+        };
         let (hopeful, reasons) = writer.park_hopeless(refused, &deletes).await?;
         if hopeful.is_empty() {
             let (blocked, reasons) = writer.delete_all(deletes, &mut along).await?;
@@ -171,6 +174,33 @@ impl RowWriter<'_> {
                 .or_insert_with(|| self.catalog.parents_of(name).any(follows))
         });
         followed.cloned().collect()
+    }
+
+    /// Writes rows in this order of tables. If any are refused, none is written, since others may refer to them; then returns why they
+    /// were.
+    async fn write_all_or_none(
+        &mut self,
+        writes: &[RowChange],
+        along: &mut Along,
+    ) -> Result<Option<HashMap<RowId, Refusal>>, Error> {
+        let savepoint = self.tx.begin().await?;
+        let inner = RowWriter {
+            core: self.core,
+            tx: &savepoint,
+            catalog: self.catalog,
+            targets: std::mem::take(&mut self.targets),
+            parked: BTreeMap::new(),
+        };
+        let refused = inner.write_all(writes.to_vec(), along).await;
+        self.targets = inner.targets;
+        let refused = refused?;
+        if refused.is_empty() {
+            savepoint.commit().await?;
+            return Ok(None);
+        }
+        savepoint.rollback().await?;
+        let reasons = refused.into_iter().map(|(change, refusal)| (change.id(), refusal));
+        Ok(Some(reasons.collect()))
     }
 
     /// Writes rows in this order of tables, those of one form together. Returns those that were refused.

@@ -303,3 +303,29 @@ async fn waiting_costs_nothing_while_nothing_comes_and_keeps_its_place() {
     assert_eq!(replica.parked().await.unwrap()[0].since, since);
     assert_eq!(number(&replica, "SELECT count(*) FROM _grove_parked").await, 1);
 }
+
+#[apply(on_each_database!)]
+async fn an_orphan_among_children_of_different_parents_is_parked_alone() {
+    let (origin, _) = library("origin").await;
+    for shelf in ["s1", "s2", "s3", "gone"] {
+        put_shelf(&origin, shelf, shelf).await;
+    }
+    for (book, shelf) in [("b1", "s1"), ("b2", "gone"), ("b3", "s2"), ("b4", "s3"), ("b5", "s1")] {
+        put_book(&origin, book, Some(shelf)).await;
+    }
+    let changes = changes_of(&origin, TABLES).await;
+    let (replica, _) = library("replica").await;
+    let shelves = of("shelves", &changes);
+    push(
+        &origin,
+        &replica,
+        &shelves
+            .into_iter()
+            .filter(|change| change["pk"] != "gone")
+            .collect::<Vec<_>>(),
+    )
+    .await;
+    push(&origin, &replica, &of("books", &changes)).await;
+    assert_eq!(parked(&replica).await, ["books b2 ForeignKey"]);
+    assert_eq!(books_of(&replica).await, ["b1@s1", "b3@s2", "b4@s3", "b5@s1"]);
+}

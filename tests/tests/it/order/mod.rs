@@ -1,5 +1,6 @@
 //! What a sender could commit, a receiver shows: whatever the schema, and whatever order the statements had.
 
+mod along;
 mod combinations;
 mod compare;
 mod explained;

@@ -292,12 +292,14 @@ fn settle(backend: DbBackend, numbers: &[usize], drawn: &[Drawn; 4]) -> Schema {
         }
         table.checked = drawn.checked;
         let nulls = |reference: &Reference| [reference.on_delete, reference.on_update].contains(&Action::SetNull);
-        // MariaDB refuses a key that could hand on a null to a column that must have a value.
+        // MySQL and MariaDB let no row go that refers to itself; and MariaDB refuses a key that could hand on a null to a column that must have a value.
         let hands_on_null = |reference: &Reference| {
             reference.to == CODE && reference.parent != 2 && reference.on_update == Action::Cascade
         };
         let can_be = |column: &usize| match table.reference(*column) {
-            Some(reference) => !my_sql || !(nulls(reference) || hands_on_null(reference)),
+            Some(reference) => {
+                !my_sql || !(nulls(reference) || hands_on_null(reference) || reference.parent == table.number)
+            }
             None => [CODE, POS].contains(column),
         };
         let columns = (CODE..TITLE).filter(|column| drawn.not_null[*column] && can_be(column));
