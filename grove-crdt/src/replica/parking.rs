@@ -252,9 +252,13 @@ async fn try_again(core: &Core, tx: &DatabaseTransaction, waiting: Vec<Parked>) 
     Ok((freed, !fresh.is_empty()))
 }
 
-/// What a row waits for.
+/// What a row waits for. Of a foreign key, the database does not always tell the name.
 fn why(row: &Parked) -> (Constraint, Option<&str>, Option<&str>) {
-    (row.reason, row.constraint.as_deref(), row.holder.as_deref())
+    let name = row
+        .constraint
+        .as_deref()
+        .filter(|_| row.reason != Constraint::ForeignKey);
+    (row.reason, name, row.holder.as_deref())
 }
 
 /// Claims the records whose rows were written and could not be locked before.

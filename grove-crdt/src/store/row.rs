@@ -133,7 +133,7 @@ pub(crate) enum Way {
     /// New rows and present ones by one upsert, which meets a present row by its key.
     Upsert,
     /// New rows are inserted, so that one whose key is equal to another's without being the same is refused; present ones are
-    /// upserted.
+    /// upserted. SQLite does not check a reference of a new row to its own table, by a key of `ON UPDATE SET NULL`, in an upsert.
     Apart,
     /// New rows are inserted, present ones updated one by one: an upsert would need values that are not known, or a key that is
     /// checked at once.
@@ -145,7 +145,10 @@ impl Way {
     pub(crate) fn of(backend: DbBackend, catalog: &Catalog, table: &str) -> Self {
         if catalog.has_deferred_key(table) {
             Self::Singly
-        } else if catalog.has_loose_key(table) || !dialect::conflict_is_with_key(backend) {
+        } else if catalog.has_loose_key(table)
+            || !dialect::conflict_is_with_key(backend)
+            || (backend == DbBackend::Sqlite && catalog.resets_itself(table))
+        {
             Self::Apart
         } else {
             Self::Upsert

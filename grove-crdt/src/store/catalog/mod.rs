@@ -93,6 +93,12 @@ impl Catalog {
         self.tables.get(table).is_some_and(|table| table.deferrable)
     }
 
+    /// Whether rows of the table refer to others of it by a key that updates of these make null or reset.
+    pub(crate) fn resets_itself(&self, table: &str) -> bool {
+        let mut keys = self.parents_of(table);
+        keys.any(|key| key.on_update == Action::Reset && self.is_same(&key.parent, table))
+    }
+
     /// Whether the column may be null.
     pub(crate) fn is_nullable(&self, table: &str, column: &str) -> bool {
         self.column(table, column).is_some_and(|column| column.nullable)

@@ -141,3 +141,25 @@ async fn a_row_that_refers_to_itself_goes_with_its_record() {
         settled(&a, &b, &schema, &log).await.unwrap();
     }
 }
+
+#[apply(on_each_database!)]
+async fn a_row_that_refers_to_one_that_is_gone_waits_where_updates_make_references_null() {
+    let mut table = coded();
+    table.references.push(reference(UP, 1, CODE, Action::SetNull));
+    let (schema, places, log) = (Schema(vec![table]), Places::default(), Log::default());
+    let (a, b) = two(&schema, &places, &log).await;
+    a.execute_unprepared("INSERT INTO t2 (id, code, up_id) VALUES (1, 'k0', NULL), (3, 'k1', 'k0')")
+        .await
+        .unwrap();
+    sync(&b, &a, 100, &log).await.unwrap();
+    b.execute_unprepared("INSERT INTO t2 (id, code, up_id) VALUES (2, 'k2', 'k0'), (4, 'k3', 'k1')")
+        .await
+        .unwrap();
+    a.execute_unprepared("DELETE FROM t2 WHERE id = 3").await.unwrap();
+    sync(&a, &b, 100, &log).await.unwrap();
+    let waiting = parked(&a).await;
+    assert!(
+        waiting.starts_with("    t2 4 ForeignKey") && waiting.lines().count() == 1,
+        "{waiting}"
+    );
+}
