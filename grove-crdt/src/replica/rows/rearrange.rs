@@ -91,7 +91,9 @@ impl RowWriter<'_> {
             }
             let mut any = false;
             if let Outcome::Done(lost) = self.rearrange(&refused, reasons).await? {
-                refused.iter().for_each(|change| drop(self.parked.remove(&change.id())));
+                for change in &refused {
+                    self.parked.remove(&change.id());
+                }
                 self.parked.extend(lost);
                 return Ok(());
             }
